@@ -1,0 +1,131 @@
+"""The keys of a declaration: the one table from which parsing, errors, help, reference and schema derive.
+
+Knows each key, where it may stand, what it takes, what it does and whether its effect exists; hides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ondemand_pkg.declaration import values
+from ondemand_pkg.declaration.values import Value
+from ondemand_pkg.model import ReadyKind
+
+NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
+LONGEST_NAME = 100
+# A container of such a name would take the units or the containers of another one for its own.
+TAKEN_ENDINGS = {
+    "-container": "its units would collide with those of the container {stem!r}",
+    ".previous": "its container would collide with the one kept from before an upgrade of {stem!r}",
+    ".next": "its container would collide with the one made during an upgrade of {stem!r}",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key.
+
+    ``in_package`` tells whether ``[package]`` may hold it as a default.  ``unsupported`` returns, for a value
+    whose effect this release does not have, what to write instead, and None for every other value; ``limits``
+    names those values.
+    """
+
+    key: str
+    value: Value
+    help: str
+    example: str
+    default: str = ""
+    in_package: bool = False
+    required: bool = False
+    unsupported: Callable[[Any], str | None] = lambda value: None
+    limits: str = ""
+
+
+_REFERENCE = (r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+              r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*"
+              r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?")
+IMAGE = values.pattern(_REFERENCE,
+                       'an image as Docker names it, such as "nginx:1.27" or "registry.example:5000/web@sha256:..."')
+_PATH = values.pattern(r"/[^\0]*", "an absolute path")
+_CAPABILITY = values.pattern(r"(?:CAP_)?[A-Z][A-Z_]*", 'the name of a capability, such as "NET_BIND_SERVICE", or "ALL"')
+_USER = values.pattern(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?",
+                       '"USER" or "USER:GROUP", names or numbers')
+_ENV_KEY = values.pattern(r"[^=\s]+", "a name without '=' and white space")
+_LABEL_KEY = values.pattern(r"(?!ondemand\.)[^=\s]+", "a name without '=' and white space that does not begin with 'ondemand.'")
+_MAINTAINER = values.pattern(r"[^<>,]+ <[^\s<>@,]+@[^\s<>@,]+>", '"NAME <MAIL@ADDRESS>"')
+_HOMEPAGE = values.pattern(r"https?://[!-~]+", "a URL that begins with http:// or https://")
+_LICENSE = values.pattern(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*",
+                          'an SPDX expression, such as "MIT" or "MIT OR Apache-2.0"')
+
+FIELDS: tuple[Field, ...] = (
+    Field("version", values.VERSION, "Upstream version of the package.", '"1.27.0"', in_package=True, required=True),
+    Field("release", values.integer(1, 999999), "Packaging revision: 1.27.0-1 in both formats.", "1", "1", in_package=True),
+    Field("maintainer", _MAINTAINER, "Who answers for the package.", '"Platform Team <platform@example.com>"',
+          in_package=True),
+    Field("homepage", _HOMEPAGE, "Where more is to be read.", '"https://intranet.example/web"', in_package=True),
+    Field("license", _LICENSE, "Licence of the package, an SPDX expression.", '"MIT"', in_package=True),
+    Field("depends", values.DEPENDS, "Packages that must be installed too, beside those that the builder works out.",
+          '{ deb = ["foo (>= 1)"], rpm = ["foo >= 1"] }', in_package=True),
+    Field("changelog", values.array(values.RELEASE_ENTRY), "What changed, newest first; its newest date is the time of "
+          "everything in the package unless SOURCE_DATE_EPOCH is set.",
+          '[{ date = 2025-03-01, version = "1.27.0-1", changes = ["New upstream release."] }]', in_package=True),
+    Field("description", values.line("a line of text", 200), "One line that says what the container does.",
+          '"Company web front"'),
+    Field("image", IMAGE, "The image, by tag or digest.", '"nginx:1.27"', required=True),
+    Field("ports", values.array(values.PORT, 1), "What the host listens on and the port of the container that it leads to: "
+          "[ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER (/run/web.sock:8080) for a "
+          "Unix socket.", '["80:8080"]', required=True),
+    Field("command", values.array(values.ARGUMENT), "What runs in the container, in place of the image's command.",
+          '["serve", "--fast"]'),
+    Field("entrypoint", values.array(values.ARGUMENT), "In place of the image's entry point; empty for none.", '["/entry"]'),
+    Field("env", values.mapping(_ENV_KEY, values.ARGUMENT), "Environment of the container; /etc/ondemand/NAME.env on the "
+          "host has the last word.", '{ MODE = "production" }'),
+    Field("volumes", values.array(values.VOLUME), "Named volumes and directories of the host.",
+          '["web-data:/var/lib/web", "/etc/web:/etc/web:ro"]'),
+    Field("user", _USER, "User, and group, in the container.", '"1000:1000"'),
+    Field("workdir", _PATH, "Working directory in the container.", '"/srv"'),
+    Field("memory", values.MEMORY, "Most memory that the container may take.", '"256m"'),
+    Field("cpus", values.CPUS, "Most processors that the container may take.", "1.5"),
+    Field("read_only", values.BOOLEAN, "Mount the container's root file system read-only.", "true", "false"),
+    Field("tmpfs", values.array(values.pattern(r"/[^\0:]*(?::[a-z0-9=,]+)?", 'a path, options such as ":size=64m" behind it')),
+          "Temporary file systems in the container.", '["/tmp"]'),
+    Field("cap_drop", values.array(_CAPABILITY), "Capabilities taken away.", '["ALL"]'),
+    Field("cap_add", values.array(_CAPABILITY), "Capabilities added.", '["NET_BIND_SERVICE"]'),
+    Field("labels", values.mapping(_LABEL_KEY, values.ARGUMENT), "Labels of the container.", '{ team = "web" }'),
+    Field("stop_timeout", values.STOP_TIMEOUT, "How long the container may take to stop before it is killed.", '"10s"', '"10s"'),
+    Field("create_args", values.CREATE_ARGS, "Passed to 'docker create' as they are: the way out for what has no key.",
+          '["--shm-size=64m"]'),
+    Field("ready", values.READY, "How the container is known to be ready; clients are held until then.",
+          '"tcp"', '"tcp"', unsupported=lambda ready: None if ready.kind is ReadyKind.TCP else
+          'write "tcp", or { tcp = true, timeout = "60s" }', limits="other kinds than `tcp`"),
+    Field("idle", values.IDLE, "Stop after so long without traffic; \"never\" keeps the container running once woken.",
+          '"10min"', '"never"', unsupported=lambda idle: None if idle is None else 'write "never"',
+          limits='anything but `"never"`'),
+    Field("idle_action", values.choice("stop", "pause"), "What happens to an idle container.", '"stop"', '"stop"',
+          unsupported=lambda action: None if action == "stop" else 'write "stop"',
+          limits='anything but `"stop"`'),
+    Field("requires", values.array(NAME), "Other containers of the site, by their declared names, that are woken first.",
+          '["db"]', "[]", unsupported=lambda names: 'leave the key out' if names else None,
+          limits="any name"),
+    Field("allow", values.array(values.NETWORK), "Who may connect, and so wake the container.",
+          '["10.0.0.0/8", "::1"]', "everyone",
+          unsupported=lambda networks: 'leave the key out and listen on an address that only they reach' if networks else None,
+          limits="any network"),
+)
+
+BY_KEY = {field.key: field for field in FIELDS}
+
+
+def name_fault(name: str) -> str | None:
+    """Say what is wrong with the name of a container, or None."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name):
+        return f"allowed: {NAME.allowed}"
+    if len(name) > LONGEST_NAME:
+        return f"allowed: at most {LONGEST_NAME} characters"
+    for ending, reason in TAKEN_ENDINGS.items():
+        if name.endswith(ending):
+            return f"a name can't end in {ending!r}: {reason.format(stem=name.removesuffix(ending))}"
+    return None

@@ -1,0 +1,221 @@
+"""Declarations, read from files.
+
+Knows how a file's tables become containers and how every fault of all files is found in one run; hides TOML.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field, name_fault
+from ondemand_pkg.declaration.lines import KeyLines
+from ondemand_pkg.declaration.values import Invalid, toml_type
+from ondemand_pkg.errors import DeclarationError, Fault
+from ondemand_pkg.model import Container, Listen, Port, TcpAddress
+
+LARGEST_FILE = 8 * 1024**2
+TABLES = ("package", "container")
+
+
+class _LazyLines:
+    """KeyLines of a text, worked out when the first fault asks for them: a file without faults pays nothing."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._lines: KeyLines | None = None
+
+    def get(self) -> KeyLines:
+        if self._lines is None:
+            self._lines = KeyLines(self._text)
+        return self._lines
+
+
+class _File:
+    """One file on its way to containers; collects its faults."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.faults: list[Fault] = []
+        self.containers: list[Container] = []
+        self.listening: list[tuple[str, tuple[Port, ...]]] = []
+        self._lines = _LazyLines("")
+
+    def place(self, *path: str) -> str:
+        return f"{self.path}:{self._lines.get().of(*path)}"
+
+    def fault(self, message: str, *path: str, where: str = "", found: Any = None) -> None:
+        lines = self._lines.get()
+        line = lines.of_value(found, *path) if found is not None else lines.of(*path)
+        self.faults.append(Fault(self.path, line, ".".join(path) + where, message))
+
+    def read(self) -> None:
+        document = self._parse()
+        if document is None:
+            return
+        for key in document:
+            if key not in TABLES:
+                self.fault(f"unknown table; allowed: [package], [container.NAME]{nearest(key, TABLES)}", key)
+        defaults = self._package(document.get("package", {}))
+        containers = document.get("container", {})
+        if not isinstance(containers, dict):
+            self.fault("allowed: tables [container.NAME]", "container")
+        elif not containers:
+            self.fault("no container is declared; write a table [container.NAME]")
+        else:
+            for name, table in containers.items():
+                self._container(name, table, defaults)
+
+    def _parse(self) -> dict[str, Any] | None:
+        try:
+            raw = Path(self.path).read_bytes() if Path(self.path).stat().st_size <= LARGEST_FILE else None
+        except OSError as error:
+            self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}"))
+            return None
+        if raw is None:
+            self.faults.append(Fault(self.path, 0, "", f"larger than {LARGEST_FILE // 1024**2} MiB; split it"))
+            return None
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self.faults.append(Fault(self.path, raw[:error.start].count(b"\n") + 1, "",
+                                     "not UTF-8; save the file in that encoding"))
+            return None
+        try:
+            document = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            message, line = _syntax_fault(str(error), text)
+            self.faults.append(Fault(self.path, line, "", message))
+            return None
+        self._lines = _LazyLines(text)
+        return document
+
+    def _package(self, table: Any) -> dict[str, Any]:
+        if not isinstance(table, dict):
+            self.fault("allowed: a table [package]", "package")
+            return {}
+        return self._fields(table, ("package",), [field for field in FIELDS if field.in_package])
+
+    def _container(self, name: str, table: Any, defaults: dict[str, Any]) -> None:
+        path = ("container", name)
+        wrong_name = name_fault(name)
+        if wrong_name:
+            self.fault(f"found the name {name!r}; {wrong_name}", *path)
+        if not isinstance(table, dict):
+            self.fault(f"{toml_type(table)} stands where a table [container.{name}] is allowed", *path)
+            return
+        faults = len(self.faults)
+        arguments = {**defaults, **self._fields(table, path, FIELDS)}
+        for field in FIELDS:
+            if field.required and field.key not in arguments and field.key not in table:
+                also = " here or in [package]" if field.in_package else ""
+                self.fault(f"missing; write {field.key} = {field.example}{also}", *path, field.key)
+        self.listening.append((name, arguments.get("ports", ())))
+        if not wrong_name and len(self.faults) == faults:
+            self.containers.append(Container(name=name, **arguments))
+
+    def _fields(self, table: dict[str, Any], path: tuple[str, ...], fields: Iterable[Field]) -> dict[str, Any]:
+        known = {field.key: field for field in fields}
+        parsed = {}
+        for key, raw in table.items():
+            field = known.get(key)
+            if field is None:
+                self._unknown_key(key, path, known)
+                continue
+            try:
+                value = field.value.parse(raw)
+            except Invalid as invalid:
+                self.fault(f"found {show(invalid.found)}; {invalid.why}", *path, key,
+                           where=invalid.where, found=invalid.found)
+                continue
+            instead = field.unsupported(value)
+            if instead:
+                self.fault(f"found {show(raw)}; not supported yet in this release; {instead}", *path, key)
+                continue
+            parsed[key] = value
+        return parsed
+
+    def _unknown_key(self, key: str, path: tuple[str, ...], known: dict[str, Field]) -> None:
+        if key in BY_KEY:
+            self.fault("this key belongs to a container; move it to [container.NAME]", *path, key)
+        else:
+            near = nearest(key, known)
+            allowed = "" if near else f"; allowed: {', '.join(known)}"
+            self.fault(f"unknown key{near}{allowed}", *path, key)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a question for the nearest known word, or nothing where none is near."""
+    matches = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), 1, 0.6)
+    return f'; did you mean "{matches[0]}"?' if matches else ""
+
+
+def show(value: Any) -> str:
+    """Return a value as TOML writes it, so far as a message needs it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        shown = value if len(value) <= 80 else value[:77] + "..."
+        escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" if ord(c) < 0x10000 else f"\\U{ord(c):08X}"
+                             for c in escaped) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(show(item) for item in value[:3]) + (", ...]" if len(value) > 3 else "]")
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {show(item)}" for key, item in list(value.items())[:3]) + " }"
+    return str(value)
+
+
+def _syntax_fault(message: str, text: str) -> tuple[str, int]:
+    """Part tomllib's message from the line that it names."""
+    stem, _, place = message.rpartition(" (at ")
+    if not stem:
+        return f"no valid TOML: {message}", 0
+    if place.startswith("end of document"):
+        return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at the end of the file", text.count("\n") + 1
+    digits = place.removeprefix("line ").split(",")[0]
+    column = place.rstrip(")").rpartition("column ")[2]
+    return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at column {column}", int(digits)
+
+
+def read(paths: Iterable[str]) -> list[Container]:
+    """Return the containers of some files, in their order.
+
+    Raises DeclarationError with every fault of all of them: their own, names declared twice, and addresses on
+    which two of them listen.
+    """
+    files = []
+    for path in dict.fromkeys(paths):
+        file = _File(path)
+        file.read()
+        files.append(file)
+    _find_clashes(files)
+    faults = [fault for file in files for fault in file.faults]
+    if faults:
+        raise DeclarationError(faults)
+    return [container for file in files for container in file.containers]
+
+
+def _find_clashes(files: list[_File]) -> None:
+    """Find names declared twice and addresses that two containers listen on, those with other faults included."""
+    names: dict[str, _File] = {}
+    taken: dict[int | str, list[tuple[Listen, str, _File]]] = {}
+    for file in files:
+        for name, ports in file.listening:
+            if name in names:
+                file.fault(f"the name is declared at {names[name].place('container', name)} too; "
+                           "a site has one container of a name", "container", name)
+                continue
+            names[name] = file
+            for index, port in enumerate(ports):
+                slot = port.listen.port if isinstance(port.listen, TcpAddress) else port.listen.path
+                for listen, other, other_file in taken.setdefault(slot, []):
+                    if port.listen.overlaps(listen):
+                        file.fault(f'found "{port}"; the container {other!r} ({other_file.place("container", other, "ports")}) '
+                                   f'listens on "{listen}" already; give one of them another address',
+                                   "container", name, "ports", where=f"[{index}]", found=str(port))
+                        break
+                taken[slot].append((port.listen, name, file))

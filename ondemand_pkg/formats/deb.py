@@ -1,0 +1,182 @@
+"""The .deb writer.
+
+Knows deb(5), deb-control(5) and the order in which dpkg-deb and debhelper write; hides ar, tar and xz behind
+``filename`` and ``pack``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from ondemand_pkg.formats import xz
+from ondemand_pkg.formats.checks import check
+from ondemand_pkg.formats.text import fold
+from ondemand_pkg.package import Entry, Kind, Package, Role
+
+# deb-control(5), in the order of Dpkg::Control::FieldsCore.
+RELATIONS = ("Pre-Depends", "Depends", "Recommends", "Suggests", "Enhances", "Conflicts", "Breaks", "Replaces",
+             "Provides")
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+ARCHITECTURE = "all"
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Policy 5.6.1
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.+~-]*")  # Policy 5.6.12, without an epoch
+_TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.DIRECTORY: tarfile.DIRTYPE, Kind.SYMLINK: tarfile.SYMTYPE}
+
+
+def filename(package: Package) -> str:
+    """Return NAME_VERSION-RELEASE_all.deb (deb-filename; Policy 5.6.12 for the parts)."""
+    return f"{package.name}_{_version(package)}_{ARCHITECTURE}.deb"
+
+
+def pack(package: Package) -> bytes:
+    """Return a package as a .deb (deb(5)), with its timestamp on every member.
+
+    Raises ValueError where a value can't stand in a control file or in the archive.
+    """
+    _check(package)
+    tree = _tree(package.entries)
+    return _ar([
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", xz.compress(_tar(_control(package, tree), package.timestamp))),
+        ("data.tar.xz", xz.compress(_tar(tree, package.timestamp))),
+    ], package.timestamp)
+
+
+def _check(package: Package) -> None:
+    check(package)
+    if not _NAME.fullmatch(package.name):
+        raise ValueError(f"name: {package.name!r} is no Debian package name (Policy 5.6.1)")
+    if not _VERSION.fullmatch(package.version):
+        raise ValueError(f"version: {package.version!r} is no Debian upstream version (Policy 5.6.12)")
+    for relation in package.relations:
+        if relation.title() not in RELATIONS:
+            raise ValueError(f"relations: {relation!r} is none of a .deb")
+    for name, text in package.scripts.items():
+        if name not in SCRIPTS:
+            raise ValueError(f"scripts: {name!r} is none of a .deb")
+        if not text.startswith("#!"):  # dpkg executes it as it stands
+            raise ValueError(f"scripts: {name} does not start with #!")
+
+
+def _version(package: Package) -> str:
+    return f"{package.version}-{package.release}"
+
+
+# --- the files ---------------------------------------------------------------------------------------------------
+
+
+def _tree(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries with / and every parent directory, in the order of the archive.
+
+    A directory stands before its content (dpkg unpacks in this order), names sort by their bytes within each
+    directory, and symlinks come last so that none is there before its target (dpkg-deb does the same).
+    """
+    found = {entry.path: entry for entry in entries}
+    for path in list(found):
+        for parent in map(str, PurePosixPath(path).parents):
+            found.setdefault(parent, Entry(parent, Kind.DIRECTORY, 0o755))
+    return sorted(found.values(), key=lambda entry: (entry.kind is Kind.SYMLINK, PurePosixPath(entry.path).parts))
+
+
+def _installed_size(tree: Iterable[Entry]) -> int:
+    """Return the size in KiB as dpkg-gencontrol(1) counts: content rounded up for each file, 1 for a directory."""
+    return sum(1 if entry.kind is Kind.DIRECTORY else -(-len(entry.data or entry.target.encode()) // 1024)
+               for entry in tree)
+
+
+# --- the control archive -----------------------------------------------------------------------------------------
+
+
+def _control(package: Package, tree: Iterable[Entry]) -> list[Entry]:
+    """Return the members of control.tar, sorted as dpkg-deb sorts them; empty lists are left out."""
+    tree = list(tree)
+    files = [entry for entry in tree if entry.kind is Kind.FILE]
+    conffiles = sorted(entry.path for entry in files if entry.role is Role.CONFIG)
+    texts = {
+        "conffiles": "".join(f"{path}\n" for path in conffiles),
+        "control": _control_file(package, tree),
+        "md5sums": _md5sums(entry for entry in files if entry.role is not Role.CONFIG),
+    }
+    members = [Entry(f"/{name}", Kind.FILE, 0o644, text.encode()) for name, text in texts.items() if text]
+    members += [Entry(f"/{name}", Kind.FILE, 0o755, text.encode()) for name, text in package.scripts.items()]
+    return _tree(members)
+
+
+def _control_file(package: Package, tree: Iterable[Entry]) -> str:
+    relations = {name.title(): ", ".join(values) for name, values in package.relations.items() if values}
+    fields = {
+        "Package": package.name,
+        "Version": _version(package),
+        "Architecture": ARCHITECTURE,
+        "Maintainer": package.maintainer,
+        "Installed-Size": str(_installed_size(tree)),
+        **{name: relations[name] for name in RELATIONS if name in relations},
+        "Section": package.section,
+        "Priority": "optional",
+        "Homepage": package.homepage,
+        "Description": "\n".join([package.summary, *_extended(package.description)]),
+    }
+    return "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
+
+
+def _extended(description: tuple[str, ...]) -> list[str]:
+    """Return the extended description as Policy 5.6.13 has it: a space before each line, `.` for a blank one."""
+    lines: list[str] = []
+    for paragraph in description:
+        if lines:
+            lines.append(" .")
+        # Two spaces make a line verbatim: the way out for one that would otherwise be taken for a blank.
+        lines += [f"  {line}" if line.startswith(".") else f" {line}" for line in fold(paragraph)]
+    return lines
+
+
+def _md5sums(files: Iterable[Entry]) -> str:
+    """Return deb-md5sums(5) for files that no administrator changes, in dh_md5sums' order (C locale)."""
+    return "".join(f"{hashlib.md5(entry.data, usedforsecurity=False).hexdigest()}  {entry.path[1:]}\n"
+                   for entry in sorted(files, key=lambda entry: entry.path))
+
+
+# --- the archives ------------------------------------------------------------------------------------------------
+
+
+def _tar(tree: Iterable[Entry], timestamp: int) -> bytes:
+    """Return entries as a GNU tar archive, the dialect of dpkg-deb.
+
+    The numbers of owner and group are 0; dpkg looks the names up on the host that it unpacks on.
+    """
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
+        for entry in tree:
+            member = tarfile.TarInfo(f".{entry.path}")
+            member.type = _TYPES[entry.kind]
+            member.mode = 0o777 if entry.kind is Kind.SYMLINK else entry.mode
+            member.uname, member.gname = entry.owner, entry.group
+            member.mtime = timestamp
+            member.size = len(entry.data)
+            member.linkname = entry.target
+            archive.addfile(member, io.BytesIO(entry.data))
+    return stream.getvalue()
+
+
+# An ar archive (ar(5), the "common" variant; deb(5) allows no other) is a magic and members of 60-byte headers:
+#
+#   00000000  21 3c 61 72 63 68 3e 0a                          |!<arch>.|
+#   00000008  64 65 62 69 61 6e 2d 62  69 6e 61 72 79 20 20 20 |debian-binary   | name, 16
+#   00000018  31 37 30 30 30 30 30 30  30 30 20 20             |1700000000  |     mtime, 12, decimal
+#   00000024  30 20 20 20 20 20 30 20  20 20 20 20             |0     0     |     uid, gid, 6 each, decimal
+#   00000030  31 30 30 36 34 34 20 20                          |100644  |         mode, 8, octal
+#   00000038  34 20 20 20 20 20 20 20  20 20                   |4         |       size, 10, decimal
+#   00000042  60 0a                                            |`.|               end of the header
+#   00000044  32 2e 30 0a                                      |2.0.|             content, then a newline if it is odd
+def _ar(members: Iterable[tuple[str, bytes]], timestamp: int) -> bytes:
+    """Return named contents as an ar archive."""
+    parts = [b"!<arch>\n"]
+    for name, data in members:
+        header = f"{name:<16}{timestamp:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n"
+        parts += [header.encode("ascii"), data, b"\n" if len(data) % 2 else b""]
+    return b"".join(parts)

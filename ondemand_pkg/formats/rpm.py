@@ -1,0 +1,261 @@
+"""The .rpm writer.
+
+Knows what rpmbuild puts into a package of format 4, which rpm 4.14 (EL 8) to 6 read; hides lead, headers and payload
+behind ``filename`` and ``pack``.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import posixpath
+import re
+import stat
+import struct
+from collections.abc import Iterable
+
+from ondemand_pkg.formats import rpmdeps, rpmheader, xz
+from ondemand_pkg.formats.checks import check
+from ondemand_pkg.formats.cpio import Member, newc
+from ondemand_pkg.formats.rpmdeps import Dependency, Sense
+from ondemand_pkg.formats.rpmheader import SignatureTag, Tag, Value
+from ondemand_pkg.formats.text import fold
+from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
+
+ARCHITECTURE = "noarch"
+# The rpm whose rpmbuild this writer does as; packages of its format are all alike for the readers.
+RPM_VERSION = "4.18.0"
+BUILD_HOST = "localhost"  # the building host is of no interest and would make each host's package another one
+_SHA256 = 8  # RFC 4880, 9.4
+_RESERVED_SPACE = 4128  # bytes, as rpmbuild reserves: room for a signature of an 8192-bit key
+_VERIFY_ALL = 0xFFFFFFFF
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
+_VERSION = re.compile(r"[A-Za-z0-9._+~^]+")  # no hyphen: it parts version and release
+_TYPES = {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK}
+# rpmfiles.h, rpmfileAttrs: CONFIG is 1 and NOREPLACE is 16.
+_FLAGS = {Role.PLAIN: 0, Role.CONFIG: 1 | 16, Role.DOC: 2, Role.LICENSE: 128}
+_SCRIPT_TAGS = {
+    "pretrans": (Tag.PRETRANS, Tag.PRETRANSPROG),
+    "pre": (Tag.PREIN, Tag.PREINPROG),
+    "post": (Tag.POSTIN, Tag.POSTINPROG),
+    "preun": (Tag.PREUN, Tag.PREUNPROG),
+    "postun": (Tag.POSTUN, Tag.POSTUNPROG),
+    "posttrans": (Tag.POSTTRANS, Tag.POSTTRANSPROG),
+}
+_RELATION_TAGS = {
+    "requires": (Tag.REQUIRENAME, Tag.REQUIREVERSION, Tag.REQUIREFLAGS),
+    "provides": (Tag.PROVIDENAME, Tag.PROVIDEVERSION, Tag.PROVIDEFLAGS),
+    "conflicts": (Tag.CONFLICTNAME, Tag.CONFLICTVERSION, Tag.CONFLICTFLAGS),
+    "obsoletes": (Tag.OBSOLETENAME, Tag.OBSOLETEVERSION, Tag.OBSOLETEFLAGS),
+    "recommends": (Tag.RECOMMENDNAME, Tag.RECOMMENDVERSION, Tag.RECOMMENDFLAGS),
+    "suggests": (Tag.SUGGESTNAME, Tag.SUGGESTVERSION, Tag.SUGGESTFLAGS),
+    "supplements": (Tag.SUPPLEMENTNAME, Tag.SUPPLEMENTVERSION, Tag.SUPPLEMENTFLAGS),
+    "enhances": (Tag.ENHANCENAME, Tag.ENHANCEVERSION, Tag.ENHANCEFLAGS),
+}
+_NEVER_RICH = ("provides", "obsoletes")
+
+
+def filename(package: Package) -> str:
+    """Return NAME-VERSION-RELEASE.noarch.rpm."""
+    return f"{_name_version_release(package)}.{ARCHITECTURE}.rpm"
+
+
+def pack(package: Package) -> bytes:
+    """Return a package as an .rpm of format 4, unsigned, with room for rpmsign to sign it in place.
+
+    Raises ValueError where a value can't stand in a header.
+    """
+    _check(package)
+    entries = sorted(package.entries, key=lambda entry: entry.path)  # rpm searches the paths as sorted
+    archive = newc([Member(f".{entry.path}", _mode(entry), _content(entry)) for entry in entries], package.timestamp)
+    payload = xz.compress(archive)
+    header = rpmheader.pack({
+        **_identity(package),
+        **_texts(package),
+        **_files(entries, package.timestamp),
+        **_scripts(package),
+        **_relations(package),
+        **_changelog(package.changelog, package.maintainer),
+        **_payload(archive, payload),
+    })
+    return _lead(package) + _signature(header, payload, len(archive)) + header + payload
+
+
+def _check(package: Package) -> None:
+    check(package)
+    if not _NAME.fullmatch(package.name):
+        raise ValueError(f"name: {package.name!r} is no name of an .rpm")
+    if not _VERSION.fullmatch(package.version):
+        raise ValueError(f"version: {package.version!r} is no version of an .rpm")
+    for name in package.scripts:
+        if name not in _SCRIPT_TAGS:
+            raise ValueError(f"scripts: {name!r} is none of an .rpm")
+    for relation in package.relations:
+        if relation not in _RELATION_TAGS:
+            raise ValueError(f"relations: {relation!r} is none of an .rpm")
+
+
+def _version_release(package: Package) -> str:
+    return f"{package.version}-{package.release}"
+
+
+def _name_version_release(package: Package) -> str:
+    return f"{package.name}-{_version_release(package)}"
+
+
+# --- the header --------------------------------------------------------------------------------------------------
+
+
+def _identity(package: Package) -> dict[Tag, Value]:
+    return {
+        Tag.NAME: package.name,
+        Tag.VERSION: package.version,
+        Tag.RELEASE: str(package.release),
+        Tag.ARCH: ARCHITECTURE,
+        Tag.OS: "linux",
+        Tag.PLATFORM: f"{ARCHITECTURE}-linux",
+        Tag.BUILDTIME: package.timestamp,
+        Tag.BUILDHOST: BUILD_HOST,
+        Tag.RPMVERSION: RPM_VERSION,
+        # There is none; without the tag rpm would take the package itself for a source package.
+        Tag.SOURCERPM: f"{_name_version_release(package)}.src.rpm",
+    }
+
+
+def _texts(package: Package) -> dict[Tag, Value]:
+    description = "\n\n".join("\n".join(fold(paragraph)) for paragraph in package.description)
+    return {
+        Tag.HEADERI18NTABLE: ["C"],  # the locales of the I18NSTRINGs: the untranslated one alone
+        Tag.ENCODING: "utf-8",
+        Tag.SUMMARY: package.summary,
+        Tag.DESCRIPTION: description or package.summary,
+        Tag.GROUP: "Unspecified",
+        Tag.LICENSE: package.license,
+        Tag.PACKAGER: package.maintainer,
+        **({Tag.URL: package.homepage} if package.homepage else {}),
+    }
+
+
+def _files(entries: list[Entry], timestamp: int) -> dict[Tag, Value]:
+    """Return the parallel arrays of the files; a path is a base name and an index into the directories' names."""
+    directories: dict[str, int] = {}
+    indexes = [directories.setdefault(posixpath.join(posixpath.dirname(entry.path), ""), len(directories))
+               for entry in entries]
+    count = len(entries)
+    return {
+        Tag.BASENAMES: [posixpath.basename(entry.path) for entry in entries],
+        Tag.DIRNAMES: list(directories),
+        Tag.DIRINDEXES: indexes,
+        Tag.SIZE: sum(len(_content(entry)) for entry in entries),
+        Tag.FILESIZES: [len(_content(entry)) for entry in entries],
+        Tag.FILEMODES: [_mode(entry) for entry in entries],
+        Tag.FILEMTIMES: [timestamp] * count,
+        Tag.FILEDIGESTALGO: _SHA256,
+        Tag.FILEDIGESTS: [_digest(entry) for entry in entries],
+        Tag.FILELINKTOS: [entry.target for entry in entries],
+        Tag.FILEFLAGS: [_FLAGS[entry.role] for entry in entries],
+        Tag.FILEUSERNAME: [entry.owner for entry in entries],
+        Tag.FILEGROUPNAME: [entry.group for entry in entries],
+        Tag.FILEVERIFYFLAGS: [_VERIFY_ALL] * count,
+        # One device and an inode each: rpm finds hard links by them.
+        Tag.FILEDEVICES: [1] * count,
+        Tag.FILEINODES: list(range(1, count + 1)),
+        Tag.FILERDEVS: [0] * count,
+        Tag.FILELANGS: [""] * count,
+        Tag.FILECOLORS: [0] * count,
+    }
+
+
+def _mode(entry: Entry) -> int:
+    """Return permission and type bits; a symlink's permissions are those that Linux gives it."""
+    return _TYPES[entry.kind] | (0o777 if entry.kind is Kind.SYMLINK else entry.mode)
+
+
+def _digest(entry: Entry) -> str:
+    """Return what `rpm -V` compares; only files have a digest."""
+    return hashlib.sha256(entry.data).hexdigest() if entry.kind is Kind.FILE else ""
+
+
+def _content(entry: Entry) -> bytes:
+    """Return what the payload holds of an entry."""
+    return entry.data or entry.target.encode()
+
+
+def _scripts(package: Package) -> dict[Tag, Value]:
+    found: dict[Tag, Value] = {}
+    for name, text in package.scripts.items():
+        script, interpreter = _SCRIPT_TAGS[name]
+        found |= {script: text.rstrip(), interpreter: rpmdeps.INTERPRETER}
+    return found
+
+
+def _relations(package: Package) -> dict[Tag, Value]:
+    """Return the dependencies: those given, and those that rpmbuild adds."""
+    found = {kind: [rpmdeps.parse(relation, kind not in _NEVER_RICH) for relation in package.relations.get(kind, ())]
+             for kind in _RELATION_TAGS}
+    version = _version_release(package)
+    found["provides"].append(Dependency(package.name, version, Sense.EQUAL))
+    found["requires"] += rpmdeps.interpreters(package.scripts)
+    if any(entry.role is Role.CONFIG for entry in package.entries):
+        found["provides"].append(rpmdeps.config(package.name, version))
+        found["requires"].append(rpmdeps.config(package.name, version))
+    found["requires"] += rpmdeps.features([dependency for kind in found.values() for dependency in kind])
+    tags: dict[Tag, Value] = {}
+    for kind, dependencies in found.items():
+        dependencies = rpmdeps.sort(dependencies)
+        names, versions, senses = _RELATION_TAGS[kind]
+        tags |= {
+            names: [dependency.name for dependency in dependencies],
+            versions: [dependency.version for dependency in dependencies],
+            senses: [dependency.sense for dependency in dependencies],
+        }
+    return tags
+
+
+def _changelog(changelog: Iterable[ChangelogEntry], maintainer: str) -> dict[Tag, Value]:
+    """Return the changelog as %changelog is stored: the time of a day is its noon, UTC."""
+    entries = list(changelog)
+    return {
+        Tag.CHANGELOGTIME: [calendar.timegm((*entry.date.timetuple()[:3], 12, 0, 0)) for entry in entries],
+        Tag.CHANGELOGNAME: [f"{maintainer} - {entry.version}" for entry in entries],
+        Tag.CHANGELOGTEXT: ["\n".join(f"- {change}" for change in entry.changes) for entry in entries],
+    }
+
+
+def _payload(archive: bytes, payload: bytes) -> dict[Tag, Value]:
+    """Return what the payload is; PAYLOADDIGESTALT is of the archive before compression."""
+    return {
+        Tag.PAYLOADFORMAT: "cpio",
+        Tag.PAYLOADCOMPRESSOR: "xz",
+        Tag.PAYLOADFLAGS: str(xz.LEVEL),
+        Tag.PAYLOADDIGESTALGO: _SHA256,
+        Tag.PAYLOADDIGEST: [hashlib.sha256(payload).hexdigest()],
+        Tag.PAYLOADDIGESTALT: [hashlib.sha256(archive).hexdigest()],
+    }
+
+
+# --- what stands before the header -------------------------------------------------------------------------------
+
+
+# The lead, 96 bytes that only file(1) still reads (rpm's docs/manual/format_lead.md):
+#
+#   ed ab ee db  03 00  00 00  00 ff    magic, format 3.0, binary package, "noarch" as file(1) has it
+#   6f 6e 64 65 6d 61 6e 64 2d 78 ...   NAME-VERSION-RELEASE, cut to 65 bytes, NULs up to 66
+#   00 01  00 05  00 ... 00             Linux, signature as a header structure, 16 reserved bytes
+def _lead(package: Package) -> bytes:
+    name = _name_version_release(package).encode("ascii")[:65]
+    return struct.pack(">4sBBhh66shh16x", b"\xed\xab\xee\xdb", 3, 0, 0, 255, name, 1, 5)
+
+
+def _signature(header: bytes, payload: bytes, archive_size: int) -> bytes:
+    """Return the signature header, padded to the multiple of eight at which the header starts."""
+    values: dict[SignatureTag, Value] = {
+        SignatureTag.SHA1: hashlib.sha1(header, usedforsecurity=False).hexdigest(),
+        SignatureTag.SHA256: hashlib.sha256(header).hexdigest(),
+        SignatureTag.SIZE: len(header) + len(payload),
+        SignatureTag.MD5: hashlib.md5(header + payload, usedforsecurity=False).digest(),
+        SignatureTag.PAYLOADSIZE: archive_size,
+        SignatureTag.RESERVEDSPACE: bytes(_RESERVED_SPACE),
+    }
+    signature = rpmheader.pack(values)
+    return signature + bytes(-len(signature) % 8)

@@ -1,0 +1,185 @@
+"""The header structure of an .rpm.
+
+Knows the tags that are written, with the numbers and types of rpm's rpmtag.h, and the layout that holds them; hides
+the layout behind ``pack``.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+
+class Type(enum.IntEnum):
+    """The types of a tag's value (rpmtag.h, rpmTagType)."""
+
+    INT16 = 3
+    INT32 = 4
+    STRING = 6
+    BIN = 7
+    STRING_ARRAY = 8
+    I18NSTRING = 9
+
+
+Value: TypeAlias = int | str | bytes | Sequence[int] | Sequence[str]
+
+
+class _AnyTag(enum.Enum):
+    def __init__(self, number: int, type_: Type) -> None:
+        self.number = number
+        self.type = type_
+
+
+class SignatureTag(_AnyTag):
+    """What stands in the signature header: digests and sizes of what follows it."""
+
+    SHA1 = 269, Type.STRING  # hexadecimal, of the header
+    SHA256 = 273, Type.STRING  # hexadecimal, of the header
+    SIZE = 1000, Type.INT32  # bytes of the header and the compressed payload
+    MD5 = 1004, Type.BIN  # of the header and the compressed payload
+    PAYLOADSIZE = 1007, Type.INT32  # bytes of the payload before compression
+    RESERVEDSPACE = 1008, Type.BIN  # zeros that make way for signatures
+
+
+class Tag(_AnyTag):
+    """What stands in the header proper: the package."""
+
+    HEADERI18NTABLE = 100, Type.STRING_ARRAY
+    NAME = 1000, Type.STRING
+    VERSION = 1001, Type.STRING
+    RELEASE = 1002, Type.STRING
+    SUMMARY = 1004, Type.I18NSTRING
+    DESCRIPTION = 1005, Type.I18NSTRING
+    BUILDTIME = 1006, Type.INT32
+    BUILDHOST = 1007, Type.STRING
+    SIZE = 1009, Type.INT32
+    LICENSE = 1014, Type.STRING
+    PACKAGER = 1015, Type.STRING
+    GROUP = 1016, Type.I18NSTRING
+    URL = 1020, Type.STRING
+    OS = 1021, Type.STRING
+    ARCH = 1022, Type.STRING
+    PREIN = 1023, Type.STRING
+    POSTIN = 1024, Type.STRING
+    PREUN = 1025, Type.STRING
+    POSTUN = 1026, Type.STRING
+    FILESIZES = 1028, Type.INT32
+    FILEMODES = 1030, Type.INT16
+    FILERDEVS = 1033, Type.INT16
+    FILEMTIMES = 1034, Type.INT32
+    FILEDIGESTS = 1035, Type.STRING_ARRAY
+    FILELINKTOS = 1036, Type.STRING_ARRAY
+    FILEFLAGS = 1037, Type.INT32
+    FILEUSERNAME = 1039, Type.STRING_ARRAY
+    FILEGROUPNAME = 1040, Type.STRING_ARRAY
+    SOURCERPM = 1044, Type.STRING
+    FILEVERIFYFLAGS = 1045, Type.INT32
+    PROVIDENAME = 1047, Type.STRING_ARRAY
+    REQUIREFLAGS = 1048, Type.INT32
+    REQUIRENAME = 1049, Type.STRING_ARRAY
+    REQUIREVERSION = 1050, Type.STRING_ARRAY
+    CONFLICTFLAGS = 1053, Type.INT32
+    CONFLICTNAME = 1054, Type.STRING_ARRAY
+    CONFLICTVERSION = 1055, Type.STRING_ARRAY
+    RPMVERSION = 1064, Type.STRING
+    CHANGELOGTIME = 1080, Type.INT32
+    CHANGELOGNAME = 1081, Type.STRING_ARRAY
+    CHANGELOGTEXT = 1082, Type.STRING_ARRAY
+    PREINPROG = 1085, Type.STRING
+    POSTINPROG = 1086, Type.STRING
+    PREUNPROG = 1087, Type.STRING
+    POSTUNPROG = 1088, Type.STRING
+    OBSOLETENAME = 1090, Type.STRING_ARRAY
+    FILEDEVICES = 1095, Type.INT32
+    FILEINODES = 1096, Type.INT32
+    FILELANGS = 1097, Type.STRING_ARRAY
+    PROVIDEFLAGS = 1112, Type.INT32
+    PROVIDEVERSION = 1113, Type.STRING_ARRAY
+    OBSOLETEFLAGS = 1114, Type.INT32
+    OBSOLETEVERSION = 1115, Type.STRING_ARRAY
+    DIRINDEXES = 1116, Type.INT32
+    BASENAMES = 1117, Type.STRING_ARRAY
+    DIRNAMES = 1118, Type.STRING_ARRAY
+    PAYLOADFORMAT = 1124, Type.STRING
+    PAYLOADCOMPRESSOR = 1125, Type.STRING
+    PAYLOADFLAGS = 1126, Type.STRING
+    PLATFORM = 1132, Type.STRING
+    FILECOLORS = 1140, Type.INT32
+    PRETRANS = 1151, Type.STRING
+    POSTTRANS = 1152, Type.STRING
+    PRETRANSPROG = 1153, Type.STRING
+    POSTTRANSPROG = 1154, Type.STRING
+    FILEDIGESTALGO = 5011, Type.INT32
+    RECOMMENDNAME = 5046, Type.STRING_ARRAY
+    RECOMMENDVERSION = 5047, Type.STRING_ARRAY
+    RECOMMENDFLAGS = 5048, Type.INT32
+    SUGGESTNAME = 5049, Type.STRING_ARRAY
+    SUGGESTVERSION = 5050, Type.STRING_ARRAY
+    SUGGESTFLAGS = 5051, Type.INT32
+    SUPPLEMENTNAME = 5052, Type.STRING_ARRAY
+    SUPPLEMENTVERSION = 5053, Type.STRING_ARRAY
+    SUPPLEMENTFLAGS = 5054, Type.INT32
+    ENHANCENAME = 5055, Type.STRING_ARRAY
+    ENHANCEVERSION = 5056, Type.STRING_ARRAY
+    ENHANCEFLAGS = 5057, Type.INT32
+    ENCODING = 5062, Type.STRING
+    PAYLOADDIGEST = 5092, Type.STRING_ARRAY
+    PAYLOADDIGESTALGO = 5093, Type.INT32
+    PAYLOADDIGESTALT = 5097, Type.STRING_ARRAY
+
+
+_T = TypeVar("_T", SignatureTag, Tag)
+# The region tag of each structure, which marks what a digest or a signature of it covers.
+REGION: Mapping[type[_AnyTag], int] = {SignatureTag: 62, Tag: 63}
+_MAGIC = bytes.fromhex("8eade801 00000000")
+_INDEX_ENTRY = struct.Struct(">IIiI")
+_INTEGERS = {Type.INT16: "H", Type.INT32: "I"}
+
+
+# A header structure (rpm's docs/manual/format_header.md), every number big-endian:
+#
+#   8e ad e8 01 00 00 00 00                             magic, version 1, reserved
+#   00 00 00 07  00 00 10 b4                            number of index entries, bytes of the store
+#   00 00 00 3e  00 00 00 07  00 00 10 a4  00 00 00 10  index: tag 62 (region), BIN, at 0x10a4 of the store, 16 bytes
+#   00 00 01 0d  00 00 00 06  00 00 00 00  00 00 00 01  index: tag 269, STRING, at 0 of the store, one value
+#   ...                                                 one index entry a tag, sorted by tag
+#   31 30 32 39 33 31 63 64 ...                         store: the values, integers aligned to their own size
+#   00 00 00 3e  00 00 00 07  ff ff ff 90  00 00 00 10  store's end: the region's trailer, an index entry whose
+#                                                       offset is minus the bytes of the index (7 entries of 16)
+def pack(values: Mapping[_T, Value]) -> bytes:
+    """Return values as a header structure with its region; a tag whose list is empty is left out.
+
+    Raises ValueError for a NUL in a string and an integer that doesn't fit its type.
+    """
+    tags = sorted((tag for tag, value in values.items() if value != () and value != []), key=lambda tag: tag.number)
+    region = REGION[type(tags[0])]
+    index: list[bytes] = []
+    store = bytearray()
+    for tag in tags:
+        data, count = _encode(tag, values[tag])
+        if tag.type in _INTEGERS:
+            store += bytes(-len(store) % struct.calcsize(_INTEGERS[tag.type]))
+        index.append(_INDEX_ENTRY.pack(tag.number, tag.type, len(store), count))
+        store += data
+    size = _INDEX_ENTRY.size
+    index.insert(0, _INDEX_ENTRY.pack(region, Type.BIN, len(store), size))
+    store += _INDEX_ENTRY.pack(region, Type.BIN, -len(index) * size, size)
+    return b"".join([_MAGIC, struct.pack(">II", len(index), len(store)), *index, store])
+
+
+def _encode(tag: _AnyTag, value: Value) -> tuple[bytes, int]:
+    """Return a value as the store holds it, and the count that its index entry gives."""
+    if isinstance(value, bytes):
+        return value, len(value)
+    items = [value] if isinstance(value, int | str) else list(value)
+    if tag.type in _INTEGERS:
+        try:
+            return struct.pack(f">{len(items)}{_INTEGERS[tag.type]}", *items), len(items)
+        except struct.error as error:
+            raise ValueError(f"{tag.name}: {error}") from error
+    texts = [str(item).encode() for item in items]
+    if any(b"\0" in text for text in texts):
+        raise ValueError(f"{tag.name}: a NUL can't stand in {value!r}")
+    return b"".join(text + b"\0" for text in texts), len(items)

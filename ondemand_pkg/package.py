@@ -1,0 +1,89 @@
+"""What one native package holds, before any archive format.
+
+Knows the contents and metadata of a single package as plain values; hides
+nothing of the archive formats, which are the writers' business.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+
+class Kind(enum.Enum):
+    """What an entry is in the file system."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+class Role(enum.Enum):
+    """How the package manager treats an entry.
+
+    CONFIG is a conffile in a .deb (Policy 10.7) and `%config(noreplace)` in an
+    .rpm; DOC and LICENSE are `%doc` and `%license` there and plain files in a .deb.
+    """
+
+    PLAIN = "plain"
+    CONFIG = "config"
+    DOC = "doc"
+    LICENSE = "license"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One path of a package.
+
+    ``path`` is absolute, normalised and without a trailing slash.  ``mode`` holds
+    the permission bits alone (0 to 0o7777).  ``data`` is the content of a file,
+    ``target`` that of a symlink.
+    """
+
+    path: str
+    kind: Kind
+    mode: int
+    data: bytes = b""
+    target: str = ""
+    owner: str = "root"
+    group: str = "root"
+    role: Role = Role.PLAIN
+
+
+@dataclass(frozen=True)
+class ChangelogEntry:
+    """One release: ``version`` is VERSION-RELEASE, ``changes`` are one line each."""
+
+    date: date
+    version: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package for one format, complete: a writer adds only what the format itself asks for.
+
+    ``scripts`` maps the format's own names (``postinst``, ``prerm`` ... or ``post``,
+    ``preun``, ``posttrans`` ...) to the text of a /bin/sh script.  ``relations`` maps the
+    format's own relation names in lower case (``depends``, ``recommends``, ``conflicts`` ... or
+    ``requires``, ``provides``, ``conflicts`` ...) to what stands in them, in the
+    format's own syntax, one relation a string.  ``changelog`` is newest first and never empty.
+    ``timestamp`` is the one time of everything in the package, in seconds since the epoch.
+    """
+
+    name: str
+    version: str
+    release: int
+    summary: str
+    description: tuple[str, ...]
+    maintainer: str
+    license: str
+    entries: tuple[Entry, ...]
+    changelog: tuple[ChangelogEntry, ...]
+    timestamp: int
+    homepage: str = ""
+    section: str = "admin"
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    relations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,0 +1,109 @@
+"""Source packages, for sites whose build service runs the native tools.
+
+Knows how a debian/ directory and a spec file say what a package holds; hides their templates.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from email.utils import format_datetime
+from pathlib import Path
+
+from ondemand_pkg import tree
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.model import Container
+from ondemand_pkg.package import Entry, Kind, Package, Role
+from ondemand_pkg.templates import render
+
+_SPEC_MARKS = {Role.PLAIN.value: "", Role.CONFIG.value: "%config(noreplace) ", Role.DOC.value: "%doc ",
+               Role.LICENSE.value: "%license "}
+
+
+def write_source(containers: Iterable[Container], directory: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Write the source tree and the original tarball of each container into a directory; return their paths.
+
+    The tree is NAME-VERSION with root/ (what is packed), debian/ and NAME.spec; the tarball, which both kinds of
+    source package share, is the tree without debian/ (dpkg-source(1), "3.0 (quilt)").  All appear or none does.
+    Raises OndemandError.
+    """
+    finished: list[Path] = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".ondemand-pkg-", dir=directory) as temporary:
+            for container in containers:
+                time = tree.timestamp(container, environ)
+                deb, rpm = (tree.package(container, name, time) for name in ("deb", "rpm"))
+                stem, tarball = f"{deb.name}-{deb.version}", f"{deb.name}_{deb.version}.orig.tar.gz"
+                upstream = _upstream(rpm, tarball)
+                (Path(temporary) / tarball).write_bytes(_tarball(stem, upstream, time))
+                _write_tree(Path(temporary) / stem, [*upstream, *_debian(deb)], time)
+                finished += [directory / stem, directory / tarball]
+            for path in finished:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                os.replace(Path(temporary) / path.name, path)
+    except OSError as error:
+        raise OndemandError(f"{directory}: the source trees can't be written: {error.strerror}; "
+                            "give a writable directory with --output") from error
+    return finished
+
+
+def _upstream(rpm: Package, tarball: str) -> list[Entry]:
+    """Return what is in the tarball: root/ and the spec file; the .rpm's files hold all that a .deb has."""
+    spec = render("source/package.spec.j2", p=rpm, tarball=tarball, marks=_SPEC_MARKS,
+                  dates=[_spec_date(entry.date) for entry in rpm.changelog])
+    return [*(Entry(f"root{entry.path}", entry.kind, entry.mode, entry.data, entry.target) for entry in rpm.entries),
+            Entry(f"{rpm.name}.spec", Kind.FILE, 0o644, spec.encode())]
+
+
+def _debian(deb: Package) -> list[Entry]:
+    texts = {
+        "control": render("source/control.j2", p=deb),
+        "changelog": tree.debian_changelog(deb),
+        "copyright": next(entry.data for entry in deb.entries if entry.path.endswith("/copyright")).decode(),
+        "source/format": "3.0 (quilt)\n",
+        **{f"{deb.name}.{name}": text for name, text in deb.scripts.items()},
+    }
+    rules = render("source/rules.j2", p=deb).encode()
+    return [Entry("debian/rules", Kind.FILE, 0o755, rules),
+            *(Entry(f"debian/{name}", Kind.FILE, 0o644, text.encode()) for name, text in texts.items())]
+
+
+def _write_tree(top: Path, entries: list[Entry], time: int) -> None:
+    for entry in entries:
+        path = top / entry.path
+        if entry.kind is Kind.DIRECTORY:
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(entry.data)
+        path.chmod(entry.mode)
+        os.utime(path, (time, time))
+    for directory in (top, *(path for path in top.rglob("*") if path.is_dir())):
+        directory.chmod(0o755)
+
+
+def _tarball(stem: str, entries: list[Entry], time: int) -> bytes:
+    packed = io.BytesIO()
+    with (gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream,
+          tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive):
+        for entry in entries:
+            member = tarfile.TarInfo(f"{stem}/{entry.path}")
+            member.mode, member.mtime, member.size = entry.mode, time, len(entry.data)
+            member.type = tarfile.DIRTYPE if entry.kind is Kind.DIRECTORY else tarfile.REGTYPE
+            member.uname = member.gname = "root"
+            archive.addfile(member, io.BytesIO(entry.data))
+    return packed.getvalue()
+
+
+def _spec_date(day: date) -> str:
+    """Return a day as a spec file's changelog has it, whatever the locale."""
+    week, number, month, year, *_ = format_datetime(datetime(day.year, day.month, day.day)).replace(",", "").split()
+    return f"{week} {month} {number} {year}"

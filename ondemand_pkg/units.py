@@ -1,0 +1,46 @@
+"""The systemd units of a declared container.
+
+Knows which units there are and what they say; hides their templates.
+"""
+
+from __future__ import annotations
+
+from ondemand_pkg.model import Container, TcpAddress, UnixAddress
+from ondemand_pkg.templates import render
+
+DIRECTORY = "/usr/lib/systemd/system"
+PRESET_DIRECTORY = "/usr/lib/systemd/system-preset"
+# Below the hard limit of 524288 files that systemd gives to every service, at six files a connection.
+CONNECTIONS = 80000
+PULL_TIMEOUT = 1800  # seconds that making the container may take at a wake, the pull of its image included
+
+
+def title(container: Container) -> str:
+    """Return what the units call the container in their descriptions."""
+    return container.description or f"On-demand container {container.name}"
+
+
+def units(container: Container) -> dict[str, str]:
+    """Return the text of each unit, by its name."""
+    values = {
+        "c": container,
+        "title": title(container),
+        "connections": CONNECTIONS,
+        "pull_timeout": PULL_TIMEOUT,
+        "ready_timeout": f"{container.ready.timeout:g}",
+        "has_address": any(isinstance(port.listen, TcpAddress) and port.listen.host for port in container.ports),
+        "has_path": any(isinstance(port.listen, UnixAddress) for port in container.ports),
+    }
+    return {
+        container.socket_unit: render("units/ondemand.socket.j2", **values),
+        container.proxy_unit: render("units/ondemand.service.j2", **values),
+        container.container_unit: render("units/ondemand-container.service.j2", **values),
+    }
+
+
+def preset(container: Container) -> tuple[str, str]:
+    """Return name and text of the preset that enables the socket (systemd.preset(5)).
+
+    The 80 puts it before the `disable *` with which distributions end and behind an administrator's own.
+    """
+    return f"80-{container.package_name}.preset", render("units/80-ondemand.preset.j2", c=container)

@@ -1,0 +1,159 @@
+"""The Docker engine, asked over its Unix socket.
+
+Knows HTTP as the engine speaks it there and the few requests that the helpers need; hides
+sockets, headers and status codes behind plain calls.  Written for Python 3.6, standard
+library only, with the fewest imports: a client is waiting while this file loads.
+"""
+
+import json
+import os
+import socket
+
+ENGINE_SOCKET = "/run/docker.sock"
+
+
+class EngineError(Exception):
+    """The engine refused a request; ``status`` is its HTTP status, the text its own message."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+class EngineDown(Exception):
+    """Nobody answers on the engine's socket, or it went away in the middle of an answer."""
+
+
+class Engine:
+    """One engine, by the path of its socket."""
+
+    def __init__(self, path=ENGINE_SOCKET):
+        self.path = path
+
+    def send(self, method, target, timeout=None):
+        """Send a request without a body; return the connected socket, its answer not read yet.
+
+        ``timeout`` is in seconds, for each later read; None waits for ever.  HTTP/1.0 keeps
+        the answer free of chunks: it ends where the connection ends.  Raises EngineDown.
+        """
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(self.path)
+            connection.sendall("{} {} HTTP/1.0\r\nHost: docker\r\n\r\n".format(method, target).encode())
+        except OSError as error:
+            connection.close()
+            raise EngineDown("{}: {}".format(self.path, error.strerror or error)) from None
+        return connection
+
+    def call(self, method, target, timeout=None):
+        """Send a request and return its answer, parsed from JSON, or None where it is empty.
+
+        Raises EngineDown, and EngineError where the status is 400 or more.
+        """
+        with self.send(method, target, timeout) as connection:
+            status, rest = read_head(connection)
+            body = b"".join([rest] + list(blocks(connection)))
+        return answer(status, body)
+
+    def ping(self):
+        """Return whether the engine answers within 10 seconds."""
+        try:
+            with self.send("GET", "/_ping", timeout=10) as connection:
+                return read_head(connection)[0] == 200
+        except EngineDown:
+            return False
+
+    def inspect(self, name):
+        """Return what the engine knows of a container, or None where there is no such container."""
+        try:
+            return self.call("GET", "/containers/{}/json".format(name))
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def attach(self, name):
+        """Return a socket that carries the output of a container from now on, and what has come already."""
+        connection = self.send("POST", "/containers/{}/attach?stream=1&stdout=1&stderr=1".format(name))
+        status, rest = read_head(connection)
+        if status >= 400:
+            with connection:
+                answer(status, b"".join([rest] + list(blocks(connection))))
+        return connection, rest
+
+
+def read_head(connection):
+    """Read an answer up to its body; return the status and the bytes of the body read so far."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        block = receive(connection)
+        if not block:
+            raise EngineDown("the engine closed the connection")
+        data += block
+    head, body = data.split(b"\r\n\r\n", 1)
+    return int(head.split(None, 2)[1]), body
+
+
+def receive(connection):
+    try:
+        return connection.recv(65536)
+    except OSError as error:
+        raise EngineDown("the engine's answer broke off: {}".format(error)) from None
+
+
+def blocks(connection):
+    """Yield what the connection carries until its end."""
+    while True:
+        block = receive(connection)
+        if not block:
+            return
+        yield block
+
+
+def answer(status, body):
+    """Return the parsed body of an answer; raise EngineError with the engine's message where it is a refusal."""
+    try:
+        parsed = json.loads(body.decode("utf-8")) if body.strip() else None
+    except ValueError:
+        parsed = {"message": body.decode("utf-8", "replace").strip()}
+    if status >= 400:
+        message = parsed.get("message") if isinstance(parsed, dict) else None
+        raise EngineError(status, message or "the engine answered {}".format(status))
+    return parsed
+
+
+def frames(connection, data, multiplexed):
+    """Yield (file descriptor, bytes) of a container's output until it ends.
+
+    With a terminal the output comes raw; without one each piece has a head of eight bytes: the
+    stream (1 stdout, 2 stderr), three zeros and the length, big-endian (Engine API, "Attach to a container").
+    """
+    if not multiplexed:
+        if data:
+            yield 1, data
+        for block in blocks(connection):
+            yield 1, block
+        return
+    while True:
+        while len(data) < 8:
+            block = receive(connection)
+            if not block:
+                return
+            data += block
+        stream, left = data[0], int.from_bytes(data[4:8], "big")
+        data = data[8:]
+        while left:
+            if not data:
+                data = receive(connection)
+                if not data:
+                    return
+            piece, data = data[:left], data[left:]
+            left -= len(piece)
+            yield (2 if stream == 2 else 1), piece
+
+
+def write_all(descriptor, data):
+    """Write every byte to a file descriptor."""
+    while data:
+        data = data[os.write(descriptor, data):]

@@ -1,0 +1,92 @@
+"""What the units say, whatever a declaration holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondemand_pkg.model import Container, Port, Ready, ReadyKind, TcpAddress, UnixAddress
+from ondemand_pkg.templates import unit_value
+from ondemand_pkg.units import preset, units
+
+NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
+
+
+def settings(text: str) -> dict[str, list[str]]:
+    """The settings of a unit, each with its values in order (systemd.syntax(7))."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_only_the_socket_can_be_enabled() -> None:
+    enabled = [name for name, text in units(NGINX).items() if "[Install]" in text]
+    assert enabled == ["ondemand-nginx.socket"]
+    assert preset(NGINX) == ("80-ondemand-nginx.preset", "enable ondemand-nginx.socket\n")
+
+
+def test_the_socket_starts_the_proxy_and_the_proxy_the_container() -> None:
+    proxy = settings(units(NGINX)["ondemand-nginx.service"])
+    assert proxy["BindsTo"] == ["ondemand-nginx-container.service"]
+    assert proxy["ExecStart"] == ["/usr/libexec/ondemand-nginx/relay --connections-max=80000 80"]
+
+
+def test_the_proxy_has_files_for_all_of_its_connections() -> None:
+    proxy = settings(units(NGINX)["ondemand-nginx.service"])
+    connections = int(proxy["ExecStart"][0].split("--connections-max=")[1].split()[0])
+    assert 6 * connections < int(proxy["LimitNOFILE"][0]) <= 524288
+
+
+def test_no_number_of_wakes_closes_the_port() -> None:
+    texts = {name: settings(text) for name, text in units(NGINX).items()}
+    assert texts["ondemand-nginx.socket"]["TriggerLimitIntervalSec"] == ["0"]
+    assert texts["ondemand-nginx.service"]["StartLimitIntervalSec"] == ["0"]
+    assert texts["ondemand-nginx-container.service"]["StartLimitIntervalSec"] == ["0"]
+
+
+def test_every_declared_address_is_listened_on() -> None:
+    several = dataclasses.replace(NGINX, ports=(
+        Port(TcpAddress(None, 80), 8080), Port(TcpAddress(ipaddress.ip_address("::1"), 81), 8081),
+        Port(UnixAddress("/run/100%.sock"), 8080)))
+    texts = units(several)
+    socket = settings(texts["ondemand-nginx.socket"])
+    assert socket["ListenStream"] == ["80", "[::1]:81", "/run/100%%.sock"]
+    assert socket["FreeBind"] == ["yes"] and socket["RemoveOnStop"] == ["yes"]
+    assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("/relay --connections-max=80000 8080 8081 8080")
+    assert " 8080 8081" in settings(texts["ondemand-nginx-container.service"])["ExecStartPost"][0]
+
+
+def test_the_time_to_get_ready_and_to_stop_are_those_declared() -> None:
+    slow = dataclasses.replace(NGINX, ready=Ready(ReadyKind.TCP, 90.5), stop_timeout=120)
+    unit = settings(units(slow)["ondemand-nginx-container.service"])
+    assert "--timeout 90.5 80" in unit["ExecStartPost"][0]
+    assert int(unit["TimeoutStartSec"][0]) > 90 and int(unit["TimeoutStopSec"][0]) > 120
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).map(str.strip).filter(bool))
+def test_a_description_stays_one_line_of_its_unit(description: str) -> None:
+    plain = units(NGINX)
+    for name, text in units(dataclasses.replace(NGINX, description=description)).items():
+        lines, usual = text.split("\n"), plain[name].split("\n")
+        assert len(lines) == len(usual)
+        assert [line for line in lines if not line.startswith("Description=")] == [
+            line for line in usual if not line.startswith("Description=")]
+
+
+@pytest.mark.parametrize(("text", "written"), [
+    ("100% %n", "100%% %%n"), ("a\\", "a\\ "), ("a\\b", "a\\b"), ("$HOME; #x \"q\"", "$HOME; #x \"q\"")])
+def test_only_what_systemd_would_take_for_syntax_is_escaped(text: str, written: str) -> None:
+    assert unit_value(text) == written
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\0b"])
+def test_what_can_never_be_one_line_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="one line"):
+        unit_value(text)
