@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ondemand_pkg import tree
 from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats.text import fold
 from ondemand_pkg.model import Container
 from ondemand_pkg.package import Entry, Kind, Package, Role
 from ondemand_pkg.templates import render
@@ -65,15 +66,22 @@ def _upstream(rpm: Package, tarball: str) -> list[Entry]:
 
 def _debian(deb: Package) -> list[Entry]:
     texts = {
-        "control": render("source/control.j2", p=deb),
+        "control": render("source/control.j2", p=deb, paragraphs=[fold(text) for text in deb.description]),
         "changelog": tree.debian_changelog(deb),
-        "copyright": next(entry.data for entry in deb.entries if entry.path.endswith("/copyright")).decode(),
+        "copyright": _text(deb, f"/usr/share/doc/{deb.name}/copyright"),
+        f"{deb.name}.lintian-overrides": _text(deb, f"/usr/share/lintian/overrides/{deb.name}"),
         "source/format": "3.0 (quilt)\n",
         **{f"{deb.name}.{name}": text for name, text in deb.scripts.items()},
     }
-    rules = render("source/rules.j2", p=deb).encode()
+    kept = [entry for entry in deb.entries
+            if entry.kind is Kind.FILE and (entry.mode == 0o600 or "/libexec/" in entry.path)]
+    rules = render("source/rules.j2", p=deb, kept_modes=kept).encode()
     return [Entry("debian/rules", Kind.FILE, 0o755, rules),
             *(Entry(f"debian/{name}", Kind.FILE, 0o644, text.encode()) for name, text in texts.items())]
+
+
+def _text(package: Package, path: str) -> str:
+    return next(entry.data for entry in package.entries if entry.path == path).decode()
 
 
 def _write_tree(top: Path, entries: list[Entry], time: int) -> None:

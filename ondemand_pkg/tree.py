@@ -63,7 +63,7 @@ def package(container: Container, format_name: str, time: int) -> Package:
     description = container.description
     summary = description
     if not 0 < len(description) <= LONGEST_SYNOPSIS:
-        summary = f"on-demand container {container.name}"[:LONGEST_SYNOPSIS]
+        summary = f"On-demand container {container.name}"[:LONGEST_SYNOPSIS]
     listening = ", ".join(str(port.listen) for port in container.ports)
     # No paragraph begins with the declaration's own words: a spec file takes a line "%prep" for a section.
     paragraphs = (*((f"{container.name}: {description}",) if description and description != summary else ()),
@@ -116,11 +116,9 @@ def _deb_only(package: Package) -> list[Entry]:
     """Return the files that Policy 12.5 and 12.7 ask of every package, and why lintian's doubts are none."""
     documents = f"/usr/share/doc/{package.name}"
     year = datetime.fromtimestamp(package.timestamp, UTC).year
-    text = render("doc/copyright.j2", c={"package_name": package.name}, year=year, maintainer=package.maintainer,
-                  license=package.license)
-    return [_file(f"{documents}/copyright", text),
+    return [_file(f"{documents}/copyright", render("doc/copyright.j2", p=package, year=year)),
             _file(f"{documents}/changelog.Debian.gz", _gzip(debian_changelog(package))),
-            _file(f"/usr/share/lintian/overrides/{package.name}", render("doc/lintian-overrides.j2", c={"package_name": package.name}))]
+            _file(f"/usr/share/lintian/overrides/{package.name}", render("doc/lintian-overrides.j2", p=package))]
 
 
 def _gzip(text: str) -> bytes:

@@ -5,6 +5,7 @@ Knows the forms (help, reference page, JSON Schema); hides that all of them come
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, NAME, Field
@@ -27,7 +28,7 @@ def markdown() -> str:
     for field in FIELDS:
         default = "required" if field.required else f"`{field.default}`" if field.default else ""
         place = " Also in `[package]`." if field.in_package else ""
-        allowed = field.value.allowed.replace("|", "\\|")
+        allowed = html.escape(field.value.allowed, quote=False).replace("|", "\\|")
         lines.append(f"| `{field.key}` | {allowed}; `{field.example}` | {default} | {field.help}{place}{_limits(field)} |")
     return "\n".join(lines) + "\n"
 

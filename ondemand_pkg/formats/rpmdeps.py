@@ -52,7 +52,7 @@ SCRIPTS: Mapping[str, Sense] = {
 }
 _SENSES = {"<": Sense.LESS, "<=": Sense.LESS | Sense.EQUAL, "=": Sense.EQUAL,
            ">=": Sense.GREATER | Sense.EQUAL, ">": Sense.GREATER}
-_RELATION = re.compile(r"(?P<name>[A-Za-z0-9_/][^\s<>=]*)"
+_RELATION = re.compile(r"(?P<name>[A-Za-z0-9_/][^\s<>=,()]*(?:\([^\s<>=,()]*\))*)"
                        r"(?: +(?P<sense><=|>=|[<=>]) +(?P<version>[A-Za-z0-9._+~^:-]+))?")
 
 
