@@ -1,0 +1,60 @@
+"""Hosts for tests: one fresh host for each module and suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from requirements import need
+
+from ondemand_pkg import build
+from ondemand_pkg.declaration.reader import read
+
+from .machine import Machine, fresh
+from .roots import SUITES
+
+NGINX = '[container.nginx]\nimage = "nginx:1.27"\nversion = "1.27.0"\nports = ["80:80"]\n'
+_TOOLS = ("mmdebstrap", "systemd-nspawn", "rpmbuild", "nsenter")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.host)
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def host(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A fresh host of each suite."""
+    need(*_TOOLS, root=True)
+    with fresh(request.param) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def trixie() -> Iterator[Machine]:
+    """A fresh host where one suite is enough."""
+    need(*_TOOLS, root=True)
+    with fresh("trixie") as machine:
+        yield machine
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.failed and report.when in ("setup", "call"):
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Machine):
+                report.sections.append(("host", value.evidence()))
+
+
+def built(directory: Path, text: str, **formats: object) -> dict[str, Path]:
+    """Build a declaration; return the packages by format and name, such as "deb/nginx"."""
+    declaration = directory / "declaration.toml"
+    declaration.write_text(text)
+    containers = read([str(declaration)])
+    paths = build.write(build.tasks(containers, ["deb", "rpm"], {}), directory / "dist")
+    keys = [f"{name}/{container.name}" for container in containers for name in ("deb", "rpm")]
+    return dict(zip(keys, paths, strict=True))

@@ -1,0 +1,264 @@
+"""A booted host: systemd as PID 1, a Docker engine, apt and dnf.
+
+Knows how a host is booted from a root file system, spoken to, rebooted and thrown away; hides systemd-nspawn,
+overlays and namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from .roots import root
+
+_ENVIRON = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
+_NSPAWN = ["systemd-nspawn", "--register=no", "--keep-unit", "--private-network", "--capability=all",
+           "--system-call-filter=@keyring bpf", "--console=passive", "--quiet"]
+_BOOT_TIMEOUT = 120.0
+
+# Runs on the host: N clients at once, each sends and reads to the end; prints what each got, as JSON.
+_CLIENTS = r"""
+import asyncio, json, sys, time
+count, address, payload, limit = json.loads(sys.argv[1])
+async def client():
+    begin = time.monotonic()
+    try:
+        if isinstance(address, str):
+            reader, writer = await asyncio.open_unix_connection(address)
+        else:
+            reader, writer = await asyncio.open_connection(*address)
+        if payload:
+            writer.write(payload.encode())
+            await writer.drain()
+        data = await asyncio.wait_for(reader.read(65536), limit)
+        while b"\r\n\r\n" not in data and payload.startswith("GET"):
+            more = await asyncio.wait_for(reader.read(65536), limit)
+            if not more:
+                break
+            data += more
+        writer.close()
+        result = data.decode("latin-1").split("\r\n")[0]
+    except Exception as error:
+        result = type(error).__name__
+    return result, time.monotonic() - begin
+async def main():
+    return await asyncio.gather(*(client() for _ in range(count)))
+print(json.dumps(asyncio.run(main())))
+"""
+GET = "GET / HTTP/1.0\r\n\r\n"
+
+
+class Failed(AssertionError):
+    """A command on the host ended with another status than 0."""
+
+
+class Machine:
+    """A host; made by ``fresh`` or ``boot_once``."""
+
+    def __init__(self, directory: Path, binds: Sequence[str] = ()) -> None:
+        self.directory = directory
+        self._binds = binds
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._init = 0
+
+    def boot(self) -> None:
+        """Boot and wait until systemd has started everything and the engine answers."""
+        environ = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        self._nspawn = subprocess.Popen([*_NSPAWN, "-D", str(self.directory), *(f"--bind={bind}" for bind in self._binds), "-b"],
+                                        env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._init = 0
+        deadline = time.monotonic() + _BOOT_TIMEOUT
+        while not (self._find_init() and self._is_up()):
+            if self._nspawn.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"the host does not boot: {self._nspawn.stderr.read().decode() if self._nspawn.stderr else ''}")
+            time.sleep(0.05)
+
+    def _find_init(self) -> bool:
+        assert self._nspawn is not None
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        with contextlib.suppress(OSError):
+            for pid in children.read_text().split():
+                if os.readlink(f"/proc/{pid}/exe").endswith("/systemd"):
+                    self._init = int(pid)
+        return self._init != 0
+
+    def _is_up(self) -> bool:
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded") and self.run("docker", "version", check=False).returncode == 0
+
+    def run(self, *argv: str | Path, check: bool = True, input: str | None = None, stdin: IO[bytes] | None = None,
+            timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host; raise Failed, with everything that it said, unless it ends with 0."""
+        done = subprocess.run(["nsenter", "-t", str(self._init), "-a", "--", *_ENVIRON, *map(str, argv)], input=input,
+                              stdin=stdin if input is None else None, capture_output=True, text=True, timeout=timeout,
+                              errors="surrogateescape")
+        if check and done.returncode:
+            raise Failed(f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+
+    def sh(self, script: str, check: bool = True, timeout: float = 120) -> str:
+        """Run a shell script on the host; return what it printed."""
+        return self.run("sh", "-c", script, check=check, timeout=timeout).stdout
+
+    def path(self, inside: str) -> Path:
+        """Return where a file of the host lies outside (not below mounts of its own, such as /run)."""
+        return self.directory / inside.lstrip("/")
+
+    def copy_in(self, *paths: Path, to: str = "/root") -> list[str]:
+        """Copy files to the host; return their paths there."""
+        for path in paths:
+            shutil.copy(path, self.path(to))
+        return [f"{to}/{path.name}" for path in paths]
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file on the host."""
+        self.run("sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > "$0"', path, input=text)
+
+    def apt_install(self, *packages: Path, options: Sequence[str] = ()) -> str:
+        """Install .deb files as an administrator does; return what was said."""
+        done = self.run("apt-get", "install", "-y", *options, *self.copy_in(*packages))
+        return done.stdout + done.stderr
+
+    def dnf_install(self, *packages: Path) -> str:
+        """Install .rpm files as an administrator does; a package stands for what the host has from Debian."""
+        for number, stub in enumerate([_stub()] if not self.run("rpm", "-q", "debian-host", check=False).returncode == 0 else []):
+            self.copy_in(stub, to="/tmp" if number else "/root")
+            self.run("rpm", "--install", "--force-debian", f"/root/{stub.name}")
+        done = self.run("dnf", "-y", "--disablerepo=*", "--nogpgcheck", "install", *self.copy_in(*packages))
+        return done.stdout + done.stderr
+
+    def get(self, url: str = "http://127.0.0.1/", *options: str) -> str:
+        """Return the status of one HTTP request."""
+        return self.run("curl", "--silent", "--show-error", "--max-time", "60", "--output", "/dev/null",
+                        "--write-out", "%{http_code}", *options, url).stdout
+
+    def clients(self, count: int, address: tuple[str, int] | str, payload: str = GET, limit: float = 60) -> list[str]:
+        """Let clients connect at once; return the first line that each got, or the name of its error."""
+        done = self.run("sh", "-c", 'ulimit -n 65536; exec python3 -c "$0" "$1"', _CLIENTS,
+                        json.dumps([count, address, payload, limit]), timeout=limit + 60)
+        return [result for result, _ in json.loads(done.stdout)]
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Return what Docker knows of a container."""
+        found: dict[str, Any] = json.loads(self.run("docker", "inspect", "--type=container", container).stdout)[0]
+        return found
+
+    def journal(self, unit: str) -> str:
+        """Return what a unit and its processes said."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", "--unit", unit, "--output=cat", "--no-pager").stdout
+
+    def reboot(self) -> None:
+        """Reboot the host from within; systemd-nspawn ends with 133 then and is started again."""
+        self.run("systemctl", "reboot", check=False)
+        self._wait_for_end()
+        self.boot()
+
+    def power_off(self) -> None:
+        """Shut the host down in order."""
+        self.run("systemctl", "poweroff", check=False)
+        self._wait_for_end()
+
+    def _wait_for_end(self) -> None:
+        assert self._nspawn is not None
+        self._nspawn.wait(timeout=120)
+
+    def kill(self) -> None:
+        """End the host at once."""
+        if self._nspawn is not None and self._nspawn.poll() is None:
+            if self._init:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._init, 9)
+            else:
+                self._nspawn.kill()
+            self._nspawn.wait()
+
+    def evidence(self) -> str:
+        """Return what explains a failed test: units, containers, the end of the journal."""
+        commands = ["systemctl --failed --no-pager", "systemctl list-units --all --no-pager 'ondemand-*'", "docker ps -a",
+                    "journalctl --no-pager --output=short-precise --lines=150"]
+        return "\n".join(f"$ {command}\n{self.sh(command + ' 2>&1', check=False)}" for command in commands)
+
+
+@contextlib.contextmanager
+def boot_once(directory: Path) -> Iterator[Machine]:
+    """Boot a root file system as it is, changes included."""
+    machine = Machine(directory)
+    try:
+        machine.boot()
+        yield machine
+    finally:
+        machine.kill()
+
+
+@contextlib.contextmanager
+def overlay(suite: str) -> Iterator[tuple[Path, Path]]:
+    """Lay a writable root file system over the cached one; yield it, and where its /var/lib/docker lies.
+
+    Docker's layers can't lie on an overlay: they get a directory of their own, in which the files of image layers, which
+    nobody changes, are links to the cached ones.
+    """
+    base = root(suite)
+    directory = Path(tempfile.mkdtemp(prefix="ondemand-host-", dir=base.parent))
+    merged, docker = directory / "root", directory / "docker"
+    for name in ("upper", "work", "root", "docker"):
+        (directory / name).mkdir()
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
+                    f"lowerdir={base},upperdir={directory / 'upper'},workdir={directory / 'work'}", str(merged)], check=True)
+    try:
+        for path in (base / "var/lib/docker").iterdir():
+            subprocess.run(["cp", "-al" if path.name == "overlay2" else "-a", str(path), str(docker)], check=True)
+        yield merged, docker
+    finally:
+        subprocess.run(["umount", "--lazy", str(merged)], check=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def fresh(suite: str) -> Iterator[Machine]:
+    """Boot a fresh host; what happens on it is gone with it."""
+    with overlay(suite) as (merged, docker):
+        machine = Machine(merged, [f"{docker}:/var/lib/docker"])
+        try:
+            machine.boot()
+            yield machine
+        finally:
+            machine.kill()
+
+
+@contextlib.contextmanager
+def chroot(suite: str) -> Iterator[Path]:
+    """Yield a fresh root file system on which nothing runs, with /proc, /sys and /dev in place."""
+    with overlay(suite) as (merged, _):
+        mounts = [merged / "proc", merged / "sys", merged / "dev"]
+        for kind, mount in (("proc", mounts[0]), ("sysfs", mounts[1])):
+            subprocess.run(["mount", "-t", kind, kind, str(mount)], check=True)
+        subprocess.run(["mount", "--bind", "/dev", str(mounts[2])], check=True)
+        try:
+            yield merged
+        finally:
+            for mount in mounts:
+                subprocess.run(["umount", "--lazy", str(mount)], check=True)
+
+
+def _stub() -> Path:
+    """Return an rpm whose provides name what the host already has, made by rpmbuild at the first call."""
+    from .roots import cache
+
+    path = cache() / "noarch/debian-host-1-1.noarch.rpm"
+    if not path.exists():
+        spec = path.parents[1] / "debian-host.spec"
+        spec.write_text("Name: debian-host\nVersion: 1\nRelease: 1\nSummary: What the host has from Debian\nLicense: MIT\n"
+                        "BuildArch: noarch\nProvides: systemd docker /bin/sh python3\n%description\nNothing.\n%files\n")
+        subprocess.run(["rpmbuild", "-bb", "--quiet", f"--define=_rpmdir {path.parents[1]}",
+                        f"--define=_topdir {path.parents[1]}/rpmbuild", str(spec)], check=True, capture_output=True)
+    return path

@@ -1,0 +1,92 @@
+"""Root file systems of test hosts.
+
+Knows what a host holds before a test begins (Debian, a Docker engine, images); hides that each is made once and cached
+by its recipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+SUITES = ("bookworm", "trixie")
+_PACKAGES = ["systemd", "systemd-sysv", "dbus", "docker.io", "iproute2", "iptables", "curl", "ca-certificates", "procps",
+             "python3", "netcat-openbsd", "dnf", "rpm"]
+_MORE = {"bookworm": [], "trixie": ["docker-cli"]}
+SERVERS = Path(__file__).parent / "servers"
+
+# Name of an image: the Debian packages in it, and the changes that `docker import` applies.
+IMAGES = {
+    "nginx:1.27": (["nginx-light"], ['CMD ["nginx","-g","daemon off;"]', "EXPOSE 80"]),
+    "servers:1": (["python3-minimal"], ['ENTRYPOINT ["python3","-u"]', 'CMD ["/servers/show.py"]', "EXPOSE 80"]),
+}
+
+
+def cache() -> Path:
+    """Return the directory of everything that is made once."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ONDEMAND_PKG_TEST_CACHE") or Path(base) / "ondemand-pkg-tests")
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def _lock(name: str) -> Iterator[None]:
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / f"{name}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _bootstrap(suite: str, variant: str, packages: list[str], target: Path) -> None:
+    done = subprocess.run(["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}", suite, str(target)],
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"mmdebstrap failed: {done.stderr}")
+
+
+def image(name: str) -> Path:
+    """Return the tar of an image's file system, made from Debian packages at the first call."""
+    packages, _ = IMAGES[name]
+    servers = [(path.name, path.read_bytes()) for path in sorted(SERVERS.glob("*.py"))] if name == "servers:1" else []
+    path = cache() / f"image-{name.replace(':', '-')}-{_digest(packages, servers)}.tar"
+    with _lock("image-" + name.replace(":", "-")):
+        if not path.exists():
+            partial = path.with_name("partial-" + path.name)
+            partial.unlink(missing_ok=True)
+            _bootstrap("bookworm", "essential", packages, partial)
+            if servers:
+                subprocess.run(["tar", "--append", "--owner=0", "--group=0", "-f", partial, "-C", SERVERS.parent, "servers"], check=True)
+            partial.rename(path)
+    return path
+
+
+def root(suite: str) -> Path:
+    """Return a root file system with a Docker engine and the images in it; nobody may write to it."""
+    from .machine import boot_once
+
+    recipe = _digest(suite, _PACKAGES, _MORE[suite], [(name, IMAGES[name], image(name).name) for name in IMAGES])
+    path = cache() / f"root-{suite}-{recipe}"
+    with _lock(f"root-{suite}"):
+        if not path.exists():
+            partial = path.with_name("partial-" + path.name)
+            shutil.rmtree(partial, ignore_errors=True)
+            _bootstrap(suite, "minbase", _PACKAGES + _MORE[suite], partial)
+            with boot_once(partial) as machine:
+                for name, (_, changes) in IMAGES.items():
+                    options = [option for change in changes for option in ("--change", change)]
+                    with image(name).open("rb") as stream:
+                        machine.run("docker", "import", *options, "-", name, stdin=stream, timeout=300)
+                machine.power_off()
+            for old in cache().glob(f"root-{suite}-*"):
+                shutil.rmtree(old)
+            partial.rename(path)
+    return path

@@ -1,0 +1,273 @@
+"""What users may rely on: an .rpm is what rpmbuild would have made, rpm accepts it, and rpmsign signs it in place."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from any_text import LINE, LINES, PARAGRAPHS, words
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
+
+pytestmark = pytest.mark.oracle
+RPM = FORMATS["rpm"]
+Run = Callable[..., str]
+Need = Callable[[str], str]
+
+# Each tag in which the two packages differ, and why that is right.
+DIFFERENT = {
+    "CLASSDICT": "what libmagic takes the files for; no part of rpm or dnf reads it",
+    "FILECLASS": "as CLASSDICT",
+    "OPTFLAGS": "the building host's compiler flags; nothing is compiled",
+    "PLATFORM": "rpmbuild names the building host's distribution",
+    "PAYLOADFLAGS": "the level of xz; rpmbuild's is 2",
+    "PAYLOADDIGEST": "the encoder's settings; PAYLOADDIGESTALT, before compression, is the same",
+    "HEADERIMMUTABLE": "the header itself, which holds the above",
+    "HDRID": "a digest of the header",
+    "SHA1HEADER": "a digest of the header",
+    "SHA256HEADER": "a digest of the header",
+    "PKGID": "a digest of header and payload",
+    "SIGMD5": "a digest of header and payload",
+    "SIGSIZE": "the size of header and payload",
+    "LONGSIGSIZE": "the size of header and payload",
+}
+# What rpmbuild is told so that the host it runs on stays out of the package.  Its generators would look into the
+# files; one attribute file that matches nothing takes their place.
+MACROS = {
+    "_buildhost": "localhost",
+    "_binary_payload": "w2.xzdio",
+    "use_source_date_epoch_as_buildtime": "1",
+    "clamp_mtime_to_source_date_epoch": "1",
+    "source_date_epoch_from_changelog": "0",
+    "__os_install_post": "%{nil}",
+    "debug_package": "%{nil}",
+}
+ROLES = {Role.PLAIN: "", Role.CONFIG: "%config(noreplace)", Role.DOC: "%doc", Role.LICENSE: "%license"}
+
+
+def escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def spec(package: Package, description: str, tree: Path) -> str:
+    """The package as rpmbuild wants to be told it."""
+    relations = "".join(f"{kind.title()}: {relation}\n"
+                        for kind, values in package.relations.items() for relation in values)
+    scripts = "".join(f"%{name}\n{escaped(text)}\n" for name, text in package.scripts.items())
+    files = "".join(
+        f"{'%dir' if entry.kind is Kind.DIRECTORY else ''} {ROLES[entry.role]} "
+        f"{'' if entry.kind is Kind.SYMLINK else f'%attr({entry.mode:o},{entry.owner},{entry.group})'} {entry.path}\n"
+        for entry in package.entries)
+    changelog = "\n".join(
+        f"* {entry.date:%a %b %d %Y} {package.maintainer} - {entry.version}\n"
+        + "".join(f"- {escaped(change)}\n" for change in entry.changes) for entry in package.changelog)
+    return f"""\
+Name: {package.name}
+Version: {package.version}
+Release: {package.release}
+Summary: {escaped(package.summary)}
+License: {package.license}
+URL: {escaped(package.homepage)}
+Packager: {package.maintainer}
+BuildArch: noarch
+{relations}
+%description
+{escaped(description)}
+
+%install
+cp -a {tree}/. %{{buildroot}}/
+
+{scripts}
+%files
+{files}
+%changelog
+{changelog}
+"""
+
+
+@pytest.fixture(scope="module")
+def ours(rpm_package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ours") / RPM.filename(rpm_package)
+    path.write_bytes(RPM.pack(rpm_package))
+    return path
+
+
+@pytest.fixture(scope="module")
+def native(rpm_package: Package, ours: Path, tmp_path_factory: pytest.TempPathFactory, need: Need, run: Run,
+           write_tree: Callable[[Package, Path], None]) -> Path:
+    """The same package by rpmbuild; only the folded description is given to it."""
+    need("rpmbuild")
+    top = tmp_path_factory.mktemp("rpmbuild")
+    write_tree(rpm_package, top / "tree")
+    attributes = top / "attributes"
+    attributes.mkdir()
+    (attributes / "none.attr").write_text("%__none_path ^$\n")
+    description = run("rpm", "-qp", "--qf", "%{DESCRIPTION}", ours)
+    (top / "x.spec").write_text(spec(rpm_package, description, top / "tree"))
+    macros = {**MACROS, "_topdir": str(top), "_fileattrsdir": str(attributes)}
+    run("rpmbuild", "-bb", *(f"--define={name} {value}" for name, value in macros.items()), top / "x.spec")
+    (path,) = top.glob("RPMS/*/*.rpm")
+    return path
+
+
+def tags(path: Path, names: list[str], run: Run) -> dict[str, str]:
+    """Every tag of a package that has a value, each value of an array ended by a separator."""
+    query = "".join(f"\\n=={name}==[%{{{name}}}\\a]" for name in names)
+    found = dict(re.findall(r"^==(\w+)==(.*?)(?=\n==|\Z)", run("rpm", "-qp", "--qf", query, path), re.M | re.S))
+    assert len(found) == len(names)
+    return {name: value for name, value in found.items() if value}
+
+
+def test_every_tag_is_the_one_that_rpmbuild_writes_but_for_a_known_reason(ours: Path, native: Path, run: Run) -> None:
+    names = run("rpm", "--querytags").split()
+    one, other = tags(ours, names, run), tags(native, names, run)
+    different = {name: (one.get(name), other.get(name)) for name in names
+                 if one.get(name) != other.get(name) and name not in DIFFERENT}
+    assert different == {}
+    assert len(one) > 100  # the query found something to compare
+    assert {name for name in names if one.get(name) != other.get(name)} == set(DIFFERENT)
+
+
+@pytest.mark.parametrize("question", [
+    "--requires", "--provides", "--conflicts", "--obsoletes", "--recommends", "--suggests", "--supplements",
+    "--enhances", "--scripts", "--dump", "--changelog", "--configfiles", "--docfiles", "--licensefiles", "--list",
+])
+def test_rpm_says_the_same_of_both(question: str, ours: Path, native: Path, run: Run) -> None:
+    assert run("rpm", "-qp", question, ours) == run("rpm", "-qp", question, native) != ""
+
+
+def test_the_payload_before_compression_is_byte_for_byte_that_of_rpmbuild(ours: Path, native: Path, need: Need) -> None:
+    need("rpm2cpio")
+    one, other = (subprocess.run(["rpm2cpio", path], check=True, capture_output=True).stdout for path in (ours, native))
+    assert one == other
+
+
+def test_the_file_name_is_the_one_that_rpmbuild_gives(ours: Path, native: Path) -> None:
+    assert ours.name == native.name
+
+
+def test_cpio_lists_the_files(ours: Path, need: Need, rpm_package: Package) -> None:
+    need("cpio")
+    payload = subprocess.run(["rpm2cpio", ours], check=True, capture_output=True).stdout
+    listed = subprocess.run(["cpio", "-t", "--quiet"], input=payload, check=True, capture_output=True).stdout.decode()
+    assert listed.split() == sorted(f".{entry.path}" for entry in rpm_package.entries)
+
+
+def test_rpm_verifies_every_digest(ours: Path, need: Need, run: Run) -> None:
+    need("rpm")
+    verdict = run("rpm", "-Kv", "--nosignature", ours)
+    assert re.findall(r"^ +(.*): (\w+)$", verdict, re.M) == [
+        ("Header SHA256 digest", "OK"), ("Header SHA1 digest", "OK"), ("Payload SHA256 digest", "OK"),
+        ("MD5 digest", "OK")]
+
+
+@pytest.mark.parametrize("place", [-1, -3000])
+def test_rpm_refuses_a_package_with_one_changed_byte(place: int, ours: Path, tmp_path: Path, need: Need) -> None:
+    need("rpm")
+    data = bytearray(ours.read_bytes())
+    data[place] ^= 1
+    (tmp_path / "bad.rpm").write_bytes(data)
+    assert subprocess.run(["rpm", "-K", tmp_path / "bad.rpm"], capture_output=True).returncode != 0
+
+
+def test_rpm_installs_it_and_finds_every_file_as_it_should_be(
+    ours: Path, tmp_path: Path, need: Need, run: Run, rpm_package: Package,
+) -> None:
+    need("rpm")
+    root = tmp_path / "root"
+    run("rpm", "--root", root, "--force-debian", "--nodeps", "--noscripts", "--nosignature", "-i", ours)
+    assert run("rpm", "--root", root, "-V", "--nodeps", "--noscripts", rpm_package.name) == ""
+    for entry in rpm_package.entries:
+        path = root / entry.path[1:]
+        if entry.kind is Kind.SYMLINK:
+            assert str(path.readlink()) == entry.target
+        else:
+            assert path.stat().st_mode & 0o7777 == entry.mode
+        if entry.kind is Kind.FILE:
+            assert path.read_bytes() == entry.data
+
+
+@pytest.fixture(scope="module")
+def keyring(tmp_path_factory: pytest.TempPathFactory, need: Need, run: Run) -> Path:
+    """A GnuPG home with one signing key, whose public half lies in it as `key.asc`."""
+    need("gpg")
+    home = tmp_path_factory.mktemp("g")
+    home.chmod(0o700)
+    run("gpg", "--homedir", home, "--batch", "--passphrase", "", "--quick-gen-key", "test", "rsa4096", "sign", "never")
+    run("gpg", "--homedir", home, "--batch", "--armor", "--output", home / "key.asc", "--export", "test")
+    return home
+
+
+def test_rpmsign_signs_in_place_and_rpm_accepts_the_signature(ours: Path, keyring: Path, tmp_path: Path, need: Need,
+                                                            run: Run) -> None:
+    need("rpmsign")
+    gpg = need("gpg")
+    signed, database = tmp_path / ours.name, tmp_path / "db"
+    signed.write_bytes(ours.read_bytes())
+    run("rpmsign", "--addsign", f"--define=__gpg {gpg}", "--define=_gpg_name test", f"--define=_gpg_path {keyring}",
+        "--define=_gpg_digest_algo sha512", signed)
+    # Lead, sizes and everything behind the signatures stay: the file was written in place.
+    assert signed.stat().st_size == ours.stat().st_size
+    assert signed.read_bytes()[5000:] == ours.read_bytes()[5000:]
+    run("rpmkeys", "--dbpath", database, "--import", keyring / "key.asc")
+    verdict = run("rpm", "-Kv", "--dbpath", database, signed)
+    assert re.search(r"Header V4 RSA/SHA512 Signature, key ID \w+: OK", verdict), verdict
+    assert "NOT" not in verdict and "BAD" not in verdict
+
+
+# What rpmlint says of the package's own content, and why it is right as it is.
+CONTENT = {
+    "no-signature": "it is signed after it was written",
+    "no-group-tag": "no distribution uses groups any more; rpmbuild writes the same",
+    "invalid-license": "rpmlint without a distribution's settings knows no licence",
+    "only-non-binary-in-usr-lib": "systemd's units belong there",
+    "non-readable": "the environment file holds secrets: 0600",
+    "non-standard-dir-perm": "the state directory is nobody else's: 0750",
+    "zero-length": "the fixture wants an empty file",
+    "unexpanded-macro": "the fixture wants percent signs",
+    "percent-in-": "the fixture wants percent signs",
+    "summary-not-capitalized": "the fixture wants a summary that starts with a letter outside of ASCII",
+    "obsolete-not-provided": "the fixture wants one of each kind of relation",
+}
+
+
+def test_rpmlint_finds_no_error_and_no_warning(ours: Path, need: Need, tmp_path: Path) -> None:
+    need("rpmlint")
+    (tmp_path / "rpmlint.toml").write_text(f"Filters = {list(CONTENT)}\n")
+    result = subprocess.run(["rpmlint", "--config", tmp_path / "rpmlint.toml", ours], capture_output=True, text=True,
+                            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)})
+    assert " 0 errors, 0 warnings" in result.stdout, result.stdout + result.stderr
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(summary=LINE, description=PARAGRAPHS, changes=LINES, content=st.binary(max_size=2000))
+def test_any_text_comes_back_as_it_went_in(
+    summary: str, description: list[str], changes: list[str], content: bytes, rpm_package: Package, need: Need,
+    run: Run,
+) -> None:
+    need("rpm2cpio")
+    package = dataclasses.replace(
+        rpm_package, summary=summary, description=tuple(description),
+        changelog=(ChangelogEntry(rpm_package.changelog[0].date, "1-1", tuple(changes)),),
+        entries=(Entry("/any", Kind.FILE, 0o644, content),))
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "any.rpm"
+        path.write_bytes(RPM.pack(package))
+        query = "%{SUMMARY}\\a[%{CHANGELOGTEXT}]\\a%{DESCRIPTION}"
+        found_summary, found_changes, found_description = run("rpm", "-qp", "--qf", query, path).split("\a")
+        assert found_summary == summary
+        assert found_changes.split("\n") == [f"- {change}" for change in changes]
+        paragraphs = found_description.split("\n\n")
+        assert [words(paragraph) for paragraph in paragraphs] == [words(paragraph) for paragraph in description]
+        payload = subprocess.run(["rpm2cpio", path], check=True, capture_output=True).stdout
+        extracted = subprocess.run(["cpio", "-i", "--quiet", "--to-stdout", "./any"], input=payload, check=True,
+                                   capture_output=True, cwd=directory).stdout
+        assert extracted == content
