@@ -45,9 +45,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.failed and report.when in ("setup", "call"):
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Machine):
-                report.sections.append(("host", value.evidence()))
+        for machine in {value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Machine)}:
+            report.sections.append(("host", machine.evidence()))
 
 
 def built(directory: Path, text: str, **formats: object) -> dict[str, Path]:

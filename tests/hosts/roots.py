@@ -24,7 +24,7 @@ SERVERS = Path(__file__).parent / "servers"
 # Name of an image: the Debian packages in it, and the changes that `docker import` applies.
 IMAGES = {
     "nginx:1.27": (["nginx-light"], ['CMD ["nginx","-g","daemon off;"]', "EXPOSE 80"]),
-    "servers:1": (["python3-minimal"], ['ENTRYPOINT ["python3","-u"]', 'CMD ["/servers/show.py"]', "EXPOSE 80"]),
+    "servers:1": (["python3"], ['ENTRYPOINT ["python3","-u"]', 'CMD ["/servers/show.py"]', "EXPOSE 80"]),
 }
 
 
