@@ -169,28 +169,36 @@ class Container:
 
     @property
     def package_name(self) -> str:
-        """The name of the package, and the stem of every unit and directory."""
+        """The name of the package and of its directories."""
         return f"ondemand-{self.name}"
+
+    @property
+    def unit_stem(self) -> str:
+        """The name of the units, and of the container.
+
+        Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
+        """
+        return self.package_name.replace("+", "_")
 
     @property
     def socket_unit(self) -> str:
         """The unit that listens."""
-        return f"{self.package_name}.socket"
+        return f"{self.unit_stem}.socket"
 
     @property
     def proxy_unit(self) -> str:
         """The unit that the socket starts."""
-        return f"{self.package_name}.service"
+        return f"{self.unit_stem}.service"
 
     @property
     def container_unit(self) -> str:
         """The unit that the proxy starts."""
-        return f"{self.package_name}-container.service"
+        return f"{self.unit_stem}-container.service"
 
     @property
     def container_name(self) -> str:
-        """The container's name at the engine; Docker allows no ``+`` in it, so ``_``, which no NAME holds, stands in."""
-        return self.package_name.replace("+", "_")
+        """The container's name at the engine."""
+        return self.unit_stem
 
     @property
     def environment_file(self) -> str:

@@ -79,7 +79,8 @@ class Machine:
         while not (self._find_init() and self._is_up()):
             if self._nspawn.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"the host does not boot: {self._nspawn.stderr.read().decode() if self._nspawn.stderr else ''}")
+                assert self._nspawn.stderr is not None
+                raise RuntimeError(f"the host does not boot: {self._nspawn.stderr.read().decode()}")
             time.sleep(0.05)
 
     def _find_init(self) -> bool:

@@ -47,8 +47,8 @@ def _lock(name: str) -> Iterator[None]:
 
 
 def _bootstrap(suite: str, variant: str, packages: list[str], target: Path) -> None:
-    done = subprocess.run(["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}", suite, str(target)],
-                          capture_output=True, text=True)
+    argv = ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}", suite, str(target)]
+    done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"mmdebstrap failed: {done.stderr}")
 
@@ -64,7 +64,8 @@ def image(name: str) -> Path:
             partial.unlink(missing_ok=True)
             _bootstrap("bookworm", "essential", packages, partial)
             if servers:
-                subprocess.run(["tar", "--append", "--owner=0", "--group=0", "-f", partial, "-C", SERVERS.parent, "servers"], check=True)
+                subprocess.run(["tar", "--append", "--owner=0", "--group=0", "--exclude=__pycache__", "-f", partial,
+                                "-C", SERVERS.parent, "servers"], check=True)
             partial.rename(path)
     return path
 

@@ -115,11 +115,14 @@ def test_after_a_reboot_it_sleeps_again_and_wakes_again(installed: Machine) -> N
     assert installed.get() == "200"
 
 
+TRACES = """docker ps -aq; ss -Hltn | sort; systemctl list-unit-files --no-legend
+find /etc /usr/lib/systemd /usr/libexec /var/lib/systemd /run/systemd/generator* -not -name '*.cache' | sort"""
+
+
 def test_removal_leaves_neither_container_nor_unit_nor_listener(host: Machine, tmp_path: Path) -> None:
     package = built(tmp_path, NGINX)["deb/nginx"]
-    before = host.sh("docker ps -aq; ss -Hltn | sort; ls /etc /usr/lib/systemd/system /usr/libexec; systemctl list-unit-files --no-legend")
+    before = host.sh(TRACES)
     host.apt_install(package)
     assert host.get() == "200"
     host.run("apt-get", "purge", "-y", "ondemand-nginx")
-    assert before == host.sh(
-        "docker ps -aq; ss -Hltn | sort; ls /etc /usr/lib/systemd/system /usr/libexec; systemctl list-unit-files --no-legend")
+    assert before == host.sh(TRACES)

@@ -113,7 +113,8 @@ def test_another_user_gets_the_same_bytes(tmp_path: Path) -> None:
                   "from ondemand_pkg import build; from ondemand_pkg.model import *\n"
                   "import hashlib\n"
                   "c = Container('nginx', 'nginx:1.27', '1', (Port(TcpAddress(None, 80), 80),))\n"
-                  "packed = lambda: [hashlib.sha256(b).hexdigest() for _, b in build.packed(build.tasks([c], ['deb', 'rpm'], {}))]\n"
+                  "todo = build.tasks([c], ['deb', 'rpm'], {})\n"
+                  "packed = lambda: [hashlib.sha256(content).hexdigest() for _, content in build.packed(todo)]\n"
                   "packed()  # loads what the other user may not read\n"
                   f"os.setuid({user})\n"
                   "print(packed())")

@@ -254,6 +254,7 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path, content: bytes, told
     assert any(told in str(fault) for fault in caught.value.faults)
 
 
-def test_a_plus_in_a_name_becomes_an_underscore_in_the_containers(tmp_path: Path) -> None:
+def test_a_plus_which_only_package_names_may_hold_becomes_an_underscore_elsewhere(tmp_path: Path) -> None:
     (container,) = declared(tmp_path, SMALLEST.replace("[container.nginx]", '[container."c++"]'))
-    assert (container.package_name, container.container_name) == ("ondemand-c++", "ondemand-c__")
+    assert (container.package_name, container.container_name, container.socket_unit) == (
+        "ondemand-c++", "ondemand-c__", "ondemand-c__.socket")
