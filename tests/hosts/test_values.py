@@ -81,7 +81,8 @@ def test_descriptions_and_paths_come_back_out_of_systemd(trixie: Machine, tmp_pa
     trixie.run("systemctl", "daemon-reload")
     shown = trixie.run("systemctl", "show", "--property=Description", *[
         unit for container, _, _ in made for unit in (container.socket_unit, container.container_unit)]).stdout
-    assert shown == "\n\n".join(f"Description={description} (socket)\n\nDescription={description}" for _, description, _ in made) + "\n"
+    assert shown == "\n\n".join(
+        f"Description={description} (socket)\n\nDescription={description}" for _, description, _ in made) + "\n"
     sockets = [container.socket_unit for container, _, _ in made]
     trixie.run("systemctl", "start", *sockets)
     assert sorted(trixie.sh("find /run/v[0-9]* -type s -print0").split("\0")[:-1]) == sorted(path for _, _, path in made)

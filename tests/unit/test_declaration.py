@@ -212,7 +212,8 @@ def test_a_value_out_of_its_range_is_refused_with_what_is_allowed(tmp_path: Path
 @pytest.mark.parametrize(("port", "remedy"), [
     ("80", '"[ADDRESS:]LISTEN:CONTAINER"'), ("80:80/udp", "UDP is not supported yet"), ("::1:80:80", "brackets"),
     ("localhost:80:80", "no IP address"), ("[fe80::1%eth0]:80:80", "zone"), ("run/x.sock:80", "no port"),
-    ("/run/" + "x" * 200 + ":80", "107 bytes"), ("/run/../x:80", "normalised"), ("/run/x :80", "end in white space"), ("80:８0", "no port"), ("0:80", "no port")])
+    ("/run/" + "x" * 200 + ":80", "107 bytes"), ("/run/../x:80", "normalised"), ("/run/x :80", "end in white space"),
+    ("80:８0", "no port"), ("0:80", "no port")])
 def test_a_port_that_nobody_can_listen_on_is_refused(tmp_path: Path, port: str, remedy: str) -> None:
     (fault,) = faults(tmp_path, SMALLEST.replace("80:80", port))
     assert remedy in fault
