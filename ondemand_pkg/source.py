@@ -5,7 +5,6 @@ Knows how a debian/ directory and a spec file say what a package holds; hides th
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from ondemand_pkg import tree
 from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats import xz
 from ondemand_pkg.formats.text import fold
 from ondemand_pkg.model import Container
 from ondemand_pkg.package import Entry, Kind, Package, Role
@@ -41,7 +41,7 @@ def write_source(containers: Iterable[Container], directory: Path, environ: Mapp
             for container in containers:
                 time = tree.timestamp(container, environ)
                 deb, rpm = (tree.package(container, name, time) for name in ("deb", "rpm"))
-                stem, tarball = f"{deb.name}-{deb.version}", f"{deb.name}_{deb.version}.orig.tar.gz"
+                stem, tarball = f"{deb.name}-{deb.version}", f"{deb.name}_{deb.version}.orig.tar.xz"
                 upstream = _upstream(rpm, tarball)
                 (Path(temporary) / tarball).write_bytes(_tarball(stem, upstream, time))
                 _write_tree(Path(temporary) / stem, [*upstream, *_debian(deb)], time)
@@ -100,15 +100,14 @@ def _write_tree(top: Path, entries: list[Entry], time: int) -> None:
 
 def _tarball(stem: str, entries: list[Entry], time: int) -> bytes:
     packed = io.BytesIO()
-    with (gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream,
-          tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive):
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for entry in entries:
             member = tarfile.TarInfo(f"{stem}/{entry.path}")
             member.mode, member.mtime, member.size = entry.mode, time, len(entry.data)
             member.type = tarfile.DIRTYPE if entry.kind is Kind.DIRECTORY else tarfile.REGTYPE
             member.uname = member.gname = "root"
             archive.addfile(member, io.BytesIO(entry.data))
-    return packed.getvalue()
+    return xz.compress(packed.getvalue())
 
 
 def _spec_date(day: date) -> str:

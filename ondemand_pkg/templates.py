@@ -33,6 +33,11 @@ def spec_value(text: str) -> str:
     return text.replace("%", "%%")
 
 
+def control_value(text: str) -> str:
+    """Return a text in which dpkg-gencontrol substitutes no variable (deb-substvars(5))."""
+    return text.replace("$", "${}")
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -40,6 +45,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["unit_value"] = unit_value
     environment.filters["spec_value"] = spec_value
+    environment.filters["control_value"] = control_value
     return environment
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import date
@@ -92,22 +91,6 @@ COMMON = Package(
                ChangelogEntry(date(2023, 10, 29), "1.26-1", ("First release, naïve.",))),
     timestamp=TIMESTAMP,
 )
-
-
-@pytest.fixture(scope="session")
-def need() -> Callable[[str], str]:
-    """Return the path of a native tool; without it skip, but fail where CI=true promises that all are there."""
-
-    def path(tool: str) -> str:
-        found = shutil.which(tool)
-        if found:
-            return found
-        reason = f"{tool} is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-    return path
 
 
 @pytest.fixture(scope="session")

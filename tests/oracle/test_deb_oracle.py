@@ -16,6 +16,7 @@ import pytest
 from any_text import LINE, PARAGRAPHS, words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from requirements import need
 
 from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.package import Entry, Kind, Package, Role
@@ -58,7 +59,6 @@ def ours(deb_package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path
 def native(
     deb_package: Package,
     tmp_path_factory: pytest.TempPathFactory,
-    need: Callable[[str], str],
     run: Callable[..., str],
     write_tree: Callable[[Package, Path], None],
 ) -> Path:
@@ -131,7 +131,7 @@ def test_dpkg_deb_info_names_the_control_members_and_scripts(ours: Path, native:
 
 
 def test_dpkg_unpacks_and_lists_conffiles(
-    ours: Path, tmp_path: Path, need: Callable[[str], str], run: Callable[..., str], deb_package: Package,
+    ours: Path, tmp_path: Path, run: Callable[..., str], deb_package: Package,
 ) -> None:
     need("dpkg-deb")
     run("dpkg-deb", "--raw-extract", ours, tmp_path / "x")
@@ -151,7 +151,7 @@ CONTENT = {
 }
 
 
-def test_lintian_finds_no_error_and_no_warning(ours: Path, need: Callable[[str], str]) -> None:
+def test_lintian_finds_no_error_and_no_warning(ours: Path) -> None:
     need("lintian")
     result = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--suppress-tags",
                              ",".join(CONTENT), ours], capture_output=True, text=True)
@@ -161,7 +161,7 @@ def test_lintian_finds_no_error_and_no_warning(ours: Path, need: Callable[[str],
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(summary=LINE, description=PARAGRAPHS, content=st.binary(max_size=2000))
 def test_any_text_comes_back_as_it_went_in(
-    summary: str, description: list[str], content: bytes, deb_package: Package, need: Callable[[str], str],
+    summary: str, description: list[str], content: bytes, deb_package: Package,
     run: Callable[..., str],
 ) -> None:
     need("dpkg-deb")

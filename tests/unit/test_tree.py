@@ -1,0 +1,76 @@
+"""What users may rely on: a package holds what the reference page says, and its time is told, never taken from a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from datetime import date
+
+import pytest
+
+from ondemand_pkg import tree
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.model import Container, Port, Release, TcpAddress
+from ondemand_pkg.package import Kind, Package, Role
+
+NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
+
+
+def files(package: Package) -> dict[str, bytes]:
+    return {entry.path: entry.data for entry in package.entries if entry.kind is Kind.FILE}
+
+
+@pytest.mark.parametrize("format_name", ["deb", "rpm"])
+def test_the_units_the_helpers_and_the_administrators_file_are_where_the_contract_says(format_name: str) -> None:
+    paths = set(files(tree.package(NGINX, format_name, 0)))
+    assert paths >= {
+        "/usr/lib/systemd/system/ondemand-nginx.socket", "/usr/lib/systemd/system/ondemand-nginx.service",
+        "/usr/lib/systemd/system/ondemand-nginx-container.service", "/usr/libexec/ondemand-nginx/waitport",
+        "/etc/ondemand/nginx.env"}
+    assert ("/usr/lib/systemd/system-preset/80-ondemand-nginx.preset" in paths) == (format_name == "rpm")
+
+
+@pytest.mark.parametrize("format_name", ["deb", "rpm"])
+def test_the_administrators_file_is_kept_at_upgrades_and_read_by_root_alone(format_name: str) -> None:
+    (entry,) = [entry for entry in tree.package(NGINX, format_name, 0).entries if entry.path.endswith(".env")]
+    assert entry.role is Role.CONFIG and entry.mode == 0o600
+
+
+def test_both_formats_make_the_same_container() -> None:
+    deb, rpm = (files(tree.package(NGINX, name, 0)) for name in ("deb", "rpm"))
+    shared = [path for path in deb if "/libexec/" in path or "/systemd/system/" in path]
+    assert len(shared) == 8 and all(deb[path] == rpm[path] for path in shared)
+
+
+def test_the_label_tells_exactly_what_the_container_is_made_from() -> None:
+    def spec(container: Container) -> str:
+        return str(json.loads(files(tree.package(container, "deb", 0))["/usr/libexec/ondemand-nginx/container.json"])["spec"])
+
+    assert spec(NGINX) == spec(dataclasses.replace(NGINX, version="2", release=7, description="Another", ports=(
+        Port(TcpAddress(None, 81), 80),)))
+    others = [dataclasses.replace(NGINX, image="nginx:1.28"), dataclasses.replace(NGINX, env={"A": ""}),
+              dataclasses.replace(NGINX, user="1")]
+    assert len({spec(NGINX), *map(spec, others)}) == 4
+
+
+@pytest.mark.parametrize("changes", [1, 40000])
+def test_the_debian_changelog_is_gzip_that_every_tool_reads(changes: int) -> None:
+    container = dataclasses.replace(NGINX, changelog=(Release(date(2025, 3, 1), "1.27.0-1", ("A change.",) * changes),))
+    text = gzip.decompress(files(tree.package(container, "deb", 0))["/usr/share/doc/ondemand-nginx/changelog.Debian.gz"])
+    assert text.decode() == ("ondemand-nginx (1.27.0-1) stable; urgency=medium\n\n" + "  * A change.\n" * changes
+                             + "\n -- ondemand-pkg <nobody@ondemand-pkg.invalid>  Sat, 01 Mar 2025 00:00:00 +0000\n")
+
+
+def test_the_time_is_that_of_source_date_epoch_then_the_newest_change_then_a_constant() -> None:
+    changed = dataclasses.replace(NGINX, changelog=(
+        Release(date(2025, 3, 1), "2", ("B",)), Release(date(2024, 3, 1), "1", ("A",))))
+    assert tree.timestamp(changed, {"SOURCE_DATE_EPOCH": "77"}) == 77
+    assert tree.timestamp(changed, {}) == 1740787200
+    assert tree.timestamp(NGINX, {}) == 1577836800
+
+
+@pytest.mark.parametrize("epoch", ["now", "-1", "1.5", "4294967296", "９"])
+def test_a_senseless_source_date_epoch_is_refused(epoch: str) -> None:
+    with pytest.raises(OndemandError, match="SOURCE_DATE_EPOCH"):
+        tree.timestamp(NGINX, {"SOURCE_DATE_EPOCH": epoch})
