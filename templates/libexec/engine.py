@@ -43,7 +43,8 @@ class Engine:
             connection.sendall("{} {} HTTP/1.0\r\nHost: docker\r\n\r\n".format(method, target).encode())
         except OSError as error:
             connection.close()
-            raise EngineDown("{}: {}".format(self.path, error.strerror or error)) from None
+            raise EngineDown("no Docker engine answers on {} ({}), 'systemctl status docker' tells why".format(
+                self.path, error.strerror or error)) from None
         return connection
 
     def call(self, method, target, timeout=None):

@@ -15,7 +15,7 @@ from .machine import Machine, fresh
 from .roots import SUITES
 
 NGINX = '[container.nginx]\nimage = "nginx:1.27"\nversion = "1.27.0"\nports = ["80:80"]\n'
-_TOOLS = ("mmdebstrap", "systemd-nspawn", "rpmbuild", "nsenter")
+TOOLS = ("mmdebstrap", "systemd-nspawn", "rpmbuild", "nsenter")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module", params=SUITES)
 def host(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A fresh host of each suite."""
-    need(*_TOOLS, root=True)
+    need(*TOOLS, root=True)
     with fresh(request.param) as machine:
         yield machine
 
@@ -35,7 +35,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Machine]:
 @pytest.fixture(scope="module")
 def trixie() -> Iterator[Machine]:
     """A fresh host where one suite is enough."""
-    need(*_TOOLS, root=True)
+    need(*TOOLS, root=True)
     with fresh("trixie") as machine:
         yield machine
 

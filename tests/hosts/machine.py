@@ -53,6 +53,7 @@ async def main():
     return await asyncio.gather(*(client() for _ in range(count)))
 print(json.dumps(asyncio.run(main())))
 """
+DNF = ("dnf", "-y", "--disablerepo=*", "--nogpgcheck")
 GET = "GET / HTTP/1.0\r\n\r\n"
 
 
@@ -61,7 +62,7 @@ class Failed(AssertionError):
 
 
 class Machine:
-    """A host; made by ``fresh`` or ``boot_once``."""
+    """A host; made by ``fresh``, ``unbooted`` or ``boot_once``."""
 
     def __init__(self, directory: Path, binds: Sequence[str] = ()) -> None:
         self.directory = directory
@@ -106,6 +107,15 @@ class Machine:
             raise Failed(f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
 
+    def chroot(self, *argv: str | Path) -> str:
+        """Run a command in the root file system of a host that is not booted; return what it said."""
+        script = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", script, str(self.directory), *_ENVIRON, *map(str, argv)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise Failed(f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout
+
     def sh(self, script: str, check: bool = True, timeout: float = 120) -> str:
         """Run a shell script on the host; return what it printed."""
         return self.run("sh", "-c", script, check=check, timeout=timeout).stdout
@@ -131,7 +141,7 @@ class Machine:
 
     def dnf_install(self, *packages: Path) -> str:
         """Install .rpm files as an administrator does; a package stands for what the host has from Debian."""
-        done = self.run("dnf", "-y", "--disablerepo=*", "--nogpgcheck", "install", *self.copy_in(_stub(), *packages))
+        done = self.run(*DNF, "install", *self.copy_in(stub(), *packages))
         return done.stdout + done.stderr
 
     def get(self, url: str = "http://127.0.0.1/", *options: str) -> str:
@@ -222,33 +232,25 @@ def overlay(suite: str) -> Iterator[tuple[Path, Path]]:
 
 
 @contextlib.contextmanager
-def fresh(suite: str) -> Iterator[Machine]:
-    """Boot a fresh host; what happens on it is gone with it."""
+def unbooted(suite: str) -> Iterator[Machine]:
+    """Yield a host that was not booted yet; what happens on it is gone with it."""
     with overlay(suite) as (merged, docker):
         machine = Machine(merged, [f"{docker}:/var/lib/docker"])
         try:
-            machine.boot()
             yield machine
         finally:
             machine.kill()
 
 
 @contextlib.contextmanager
-def chroot(suite: str) -> Iterator[Path]:
-    """Yield a fresh root file system on which nothing runs, with /proc, /sys and /dev in place."""
-    with overlay(suite) as (merged, _):
-        mounts = [merged / "proc", merged / "sys", merged / "dev"]
-        for kind, mount in (("proc", mounts[0]), ("sysfs", mounts[1])):
-            subprocess.run(["mount", "-t", kind, kind, str(mount)], check=True)
-        subprocess.run(["mount", "--bind", "/dev", str(mounts[2])], check=True)
-        try:
-            yield merged
-        finally:
-            for mount in mounts:
-                subprocess.run(["umount", "--lazy", str(mount)], check=True)
+def fresh(suite: str) -> Iterator[Machine]:
+    """Yield a booted host; what happens on it is gone with it."""
+    with unbooted(suite) as machine:
+        machine.boot()
+        yield machine
 
 
-def _stub() -> Path:
+def stub() -> Path:
     """Return an rpm whose provides name what the host already has, made by rpmbuild at the first call."""
     from .roots import cache
 

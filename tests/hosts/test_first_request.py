@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import NGINX, built
-from .machine import Machine
+from .machine import DNF, Machine
 
 
 @pytest.fixture(scope="module", params=["deb", "rpm"])
@@ -22,7 +22,7 @@ def installed(host: Machine, request: pytest.FixtureRequest, tmp_path_factory: p
     else:
         host.dnf_install(package)
         yield host
-        host.run("dnf", "-y", "--disablerepo=*", "remove", "ondemand-nginx")
+        host.run(*DNF, "remove", "ondemand-nginx")
 
 
 def sleep(machine: Machine) -> None:

@@ -1,0 +1,115 @@
+"""Where something that a wake needs is missing at the installation, it succeeds, says in one line what is left, and the
+first wake does it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from requirements import need
+
+from .conftest import NGINX, TOOLS, built
+from .machine import DNF, Machine, stub, unbooted
+from .roots import SUITES
+
+NO_SYSTEMD = "ondemand-nginx: systemd does not run here; the first connection creates the container"
+NO_ENGINE = "ondemand-nginx: no Docker engine answers on /run/docker.sock; the first connection creates the container"
+
+
+@pytest.fixture(params=SUITES)
+def unbooted_host(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    need(*TOOLS, root=True)
+    with unbooted(request.param) as machine:
+        yield machine
+
+
+@pytest.fixture
+def host(unbooted_host: Machine) -> Machine:
+    """A fresh host for each test: one that fails leaves nothing to the next."""
+    unbooted_host.boot()
+    return unbooted_host
+
+
+@pytest.fixture(params=["deb", "rpm"])
+def package(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return built(tmp_path, NGINX)[f"{request.param}/nginx"]
+
+
+def install(machine: Machine, package: Path) -> str:
+    return machine.apt_install(package) if package.suffix == ".deb" else machine.dnf_install(package)
+
+
+def own_lines(said: str) -> list[str]:
+    return [line.strip() for line in said.splitlines() if "ondemand-nginx: " in line]
+
+
+def test_in_a_chroot(unbooted_host: Machine, package: Path) -> None:
+    if package.suffix == ".deb":
+        said = unbooted_host.chroot("apt-get", "install", "-y", *unbooted_host.copy_in(package))
+        assert unbooted_host.chroot("dpkg-query", "-W", "-f=${db:Status-Abbrev}", "ondemand-nginx") == "ii "
+    else:
+        said = unbooted_host.chroot(*DNF, "install", *unbooted_host.copy_in(stub(), package))
+    assert own_lines(said) == [NO_SYSTEMD]
+    unbooted_host.boot()
+    assert unbooted_host.sh("systemctl is-active ondemand-nginx.socket; docker ps -aq") == "active\n"
+    assert unbooted_host.get() == "200"
+
+
+def test_into_another_root_file_system(unbooted_host: Machine, tmp_path: Path) -> None:
+    packages = built(tmp_path, NGINX)
+    done = subprocess.run([*DNF, f"--installroot={unbooted_host.directory}", "--setopt=keepcache=0", "install", stub(),
+                           packages["rpm/nginx"]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert own_lines(done.stdout + done.stderr) == [NO_SYSTEMD]
+    unbooted_host.boot()
+    assert unbooted_host.get() == "200"
+
+
+def test_while_the_engine_is_stopped(host: Machine, package: Path) -> None:
+    host.run("systemctl", "stop", "docker.socket", "docker.service")
+    assert own_lines(install(host, package)) == [NO_ENGINE]
+    assert host.get() == "200"
+
+
+def test_before_an_engine_is_there(host: Machine, package: Path) -> None:
+    host.run("systemctl", "mask", "--now", "docker.socket", "docker.service")
+    assert own_lines(install(host, package)) == [NO_ENGINE]
+    assert host.clients(20, ("127.0.0.1", 80), limit=30).count("HTTP/1.1 200 OK") == 0
+    assert "ondemand-nginx: no Docker engine answers on /run/docker.sock (Connection refused), " in host.journal(
+        "ondemand-nginx-container")
+    host.run("systemctl", "unmask", "docker.socket", "docker.service")
+    host.run("systemctl", "start", "docker.service")
+    assert host.get() == "200"
+
+
+def test_where_policy_rc_d_forbids_every_start(host: Machine, tmp_path: Path) -> None:
+    package = built(tmp_path, NGINX)["deb/nginx"]
+    host.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
+    host.run("chmod", "+x", "/usr/sbin/policy-rc.d")
+    (line,) = own_lines(install(host, package))
+    assert line.startswith("ondemand-nginx: ondemand-nginx.socket does not listen yet; ")
+    assert host.sh("systemctl is-enabled ondemand-nginx.socket; systemctl is-active ondemand-nginx.socket", check=False) == (
+        "enabled\ninactive\n")
+    host.run("systemctl", "start", "ondemand-nginx.socket")
+    assert host.get() == "200"
+
+
+def test_where_the_image_cant_be_had(host: Machine, tmp_path: Path) -> None:
+    package = built(tmp_path, NGINX.replace("nginx:1.27", "localhost:1/nginx:1.27"))["deb/nginx"]
+    (line,) = own_lines(install(host, package))
+    assert line.startswith("ondemand-nginx: 'docker create' failed for the image localhost:1/nginx:1.27: ")
+    assert line.endswith("; the next connection tries again, 'journalctl -u ondemand-nginx-container' tells how it went")
+    host.run("docker", "tag", "nginx:1.27", "localhost:1/nginx:1.27")
+    assert host.get() == "200"
+
+
+def test_where_the_address_is_taken(host: Machine, package: Path) -> None:
+    host.run("systemd-run", "--unit=holder", "nc", "-lk", "80")
+    host.sh("until ss -Hltn | grep -q :80; do :; done", timeout=30)
+    (line,) = own_lines(install(host, package))
+    assert line.startswith("ondemand-nginx: ondemand-nginx.socket does not listen yet; ")
+    host.run("systemctl", "stop", "holder")
+    host.run("systemctl", "start", "ondemand-nginx.socket")
+    assert host.get() == "200"
