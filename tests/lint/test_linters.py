@@ -47,7 +47,8 @@ def test_every_script_is_posix_shell(checker: tuple[str, ...], format_name: str,
     passes(*checker, path)
 
 
-@pytest.mark.parametrize("path", [TOP / ".ci/run", TOP / "tools/test", TOP / "tools/example"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [TOP / ".ci/run", *(TOP / "tools" / name for name in ("test", "example"))],
+                         ids=lambda path: path.name)
 def test_the_projects_own_scripts_are_posix_shell(path: Path) -> None:
     need("shellcheck")
     passes("shellcheck", "--shell=sh", "--external-sources", path)
