@@ -106,6 +106,11 @@ class Volume:
     target: str
     options: tuple[str, ...] = ()
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the engine keeps it under a name, not the host in a directory."""
+        return not self.source.startswith("/")
+
     def __str__(self) -> str:
         return ":".join([self.source, self.target, *([",".join(self.options)] if self.options else [])])
 
@@ -150,6 +155,7 @@ class Container:
     entrypoint: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[Volume, ...] = ()
+    purge_volumes: bool = False
     user: str = ""
     workdir: str = ""
     memory: int | None = None
@@ -214,6 +220,16 @@ class Container:
     def state_directory(self) -> str:
         """Where the state of the running service lies."""
         return f"/run/{self.package_name}"
+
+    @property
+    def state_of_packages(self) -> str:
+        """Where packages of both formats note what outlives an upgrade."""
+        return "/var/lib/ondemand"
+
+    @property
+    def preset_applied(self) -> str:
+        """The file whose being there tells an .rpm that systemd's presets were applied."""
+        return f"{self.state_of_packages}/{self.name}.preset"
 
     @property
     def targets(self) -> tuple[int, ...]:

@@ -13,4 +13,5 @@ NAMES = {"deb": ("postinst", "prerm", "postrm"), "rpm": ("post", "preun", "postu
 
 def scripts(container: Container, format_name: str) -> dict[str, str]:
     """Return the text of each script of a format, by the format's own name for it."""
-    return {name: render(f"scripts/{format_name}-{name}.j2", c=container) for name in NAMES[format_name]}
+    volumes = [volume.source for volume in container.volumes if volume.is_named] if container.purge_volumes else []
+    return {name: render(f"scripts/{format_name}-{name}.j2", c=container, volumes=volumes) for name in NAMES[format_name]}

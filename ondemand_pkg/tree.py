@@ -22,7 +22,7 @@ from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
-HELPERS = {"container": 0o755, "engine.py": 0o644, "relay": 0o755, "waitport": 0o755}
+HELPERS = {"addresses": 0o755, "container": 0o755, "engine.py": 0o644, "relay": 0o755, "waitport": 0o755}
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))
 DEFAULT_MAINTAINER = "ondemand-pkg <nobody@ondemand-pkg.invalid>"

@@ -85,6 +85,8 @@ FIELDS: tuple[Field, ...] = (
           "host has the last word.", '{ MODE = "production" }'),
     Field("volumes", values.array(values.VOLUME), "Named volumes and directories of the host.",
           '["web-data:/var/lib/web", "/etc/web:/etc/web:ro"]'),
+    Field("purge_volumes", values.BOOLEAN, "Delete the named volumes when the .deb is purged; nothing else ever deletes "
+          "a volume.", "true", "false"),
     Field("user", _USER, "User, and group, in the container.", '"1000:1000"'),
     Field("workdir", _PATH, "Working directory in the container.", '"/srv"'),
     Field("memory", values.MEMORY, "Most memory that the container may take.", '"256m"'),

@@ -74,6 +74,16 @@ class Engine:
                 return None
             raise
 
+    def has_image(self, name):
+        """Return whether the engine has an image."""
+        try:
+            self.call("GET", "/images/{}/json".format(name))
+        except EngineError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
     def attach(self, name):
         """Return a socket that carries the output of a container from now on, and what has come already."""
         connection = self.send("POST", "/containers/{}/attach?stream=1&stdout=1&stderr=1".format(name))

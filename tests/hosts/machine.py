@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -55,6 +56,30 @@ print(json.dumps(asyncio.run(main())))
 """
 DNF = ("dnf", "-y", "--disablerepo=*", "--nogpgcheck")
 GET = "GET / HTTP/1.0\r\n\r\n"
+
+
+# Runs on the host: a new client every 20 ms until standard input ends; prints how many got what, as JSON.
+_STEADY = r"""
+import asyncio, collections, json, sys
+found = collections.Counter()
+async def client(port):
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        found[(await asyncio.wait_for(reader.readline(), 60)).decode().strip()] += 1
+        writer.close()
+    except Exception as error:
+        found[type(error).__name__] += 1
+async def main():
+    clients, end = [], asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print("begun", flush=True)
+    while not end.done():
+        clients.append(asyncio.create_task(client(int(sys.argv[1]))))
+        await asyncio.sleep(0.02)
+    await asyncio.gather(*clients)
+asyncio.run(main())
+print(json.dumps(found))
+"""
 
 
 class Failed(AssertionError):
@@ -121,6 +146,11 @@ class Machine:
             raise Failed(f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout
 
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a command on the host; its standard input and output are pipes."""
+        return subprocess.Popen(["nsenter", "-t", str(self._init), "-a", "--", *_ENVIRON, *argv], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+
     def sh(self, script: str, check: bool = True, timeout: float = 120) -> str:
         """Run a shell script on the host; return what it printed."""
         return self.run("sh", "-c", script, check=check, timeout=timeout).stdout
@@ -164,6 +194,18 @@ class Machine:
         done = self.run("sh", "-c", 'ulimit -n 65536; exec python3 -c "$0" "$1"', _CLIENTS,
                         json.dumps([count, address, payload, limit]), timeout=limit + 60)
         return [(result, seconds) for result, seconds in json.loads(done.stdout)]
+
+    @contextlib.contextmanager
+    def steady_clients(self, port: int) -> Iterator[Counter[str]]:
+        """Let a client connect every 20 ms while the block runs; count then what they got."""
+        found: Counter[str] = Counter()
+        process = self.start("python3", "-c", _STEADY, str(port))
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield found
+        finally:
+            found.update(json.loads(process.communicate(timeout=120)[0]))
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Return what Docker knows of a container."""

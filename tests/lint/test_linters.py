@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from requirements import need
 
-from ondemand_pkg.model import Container, Port, TcpAddress, UnixAddress
+from ondemand_pkg.model import Container, Port, TcpAddress, UnixAddress, Volume
 from ondemand_pkg.scripts import NAMES, scripts
 from ondemand_pkg.templates import DIRECTORY
 from ondemand_pkg.units import units
@@ -19,7 +19,8 @@ from ondemand_pkg.units import units
 TOP = Path(__file__).parents[2]
 HELPERS = sorted((DIRECTORY / "libexec").iterdir())
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
-RICH = dataclasses.replace(NGINX, name="c++.web-1", description='100% "quoted" $HOME; \\', ports=(
+RICH = dataclasses.replace(NGINX, name="c++.web-1", purge_volumes=True, volumes=(
+    Volume("web-data", "/data"), Volume("/srv", "/srv"), Volume("more", "/more")), description='100% "quoted" $HOME; \\', ports=(
     Port(TcpAddress(ipaddress.ip_address("::1"), 81), 8081), Port(UnixAddress("/run/web %n.sock"), 8080)))
 
 
