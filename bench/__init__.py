@@ -1,0 +1,1 @@
+"""Speeds of this project beside those of other ways to the same end."""

@@ -1,0 +1,177 @@
+"""How long packages take, here and by the native tools.
+
+Knows how each tool is told the same package; hides their files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from ondemand_pkg import build, tree
+from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.package import Kind, Package, Role
+from ondemand_pkg.source import write_source
+
+from .measure import Alternative, Table, added, comparison, in_turns, ratio, timed, verdict
+
+DECLARATION = Path(__file__).parents[1] / "examples/nginx.toml"
+TOOLS = ("dpkg-deb", "rpmbuild", "nfpm")
+SHARE = 0.1  # of the native tools' time that both packages may take
+CROWD, CROWD_SECONDS, CROWD_RUNS = 1000, 15.0, 3
+LIBRARY, COMMAND = "here, library call", "here, whole command"
+# What nfpm calls the scripts of each format.
+_NFPM_SCRIPTS = {"postinst": "postinstall", "prerm": "preremove", "postrm": "postremove",
+                 "post": "postinstall", "preun": "preremove", "postun": "postremove"}
+
+
+def missing() -> str:
+    """Return why this part can't run, or nothing."""
+    lacking = [tool for tool in TOOLS if _program(tool) is None]
+    return f"{', '.join(lacking)} not installed; tools/bench, as root, installs what the benchmark needs" if lacking else ""
+
+
+def facts() -> list[tuple[str, str]]:
+    """Return which tools are compared."""
+    return [("dpkg-deb", _said("dpkg-deb", "--version").split("\n")[0].split("version ")[-1].rstrip(".")),
+            ("rpmbuild", _said("rpmbuild", "--version").split()[-1]),
+            ("nfpm", _said("nfpm", "--version").partition("GitVersion:")[2].split()[0])]
+
+
+def tables(runs: int) -> Iterator[Table]:
+    """Measure, and yield what came out."""
+    with tempfile.TemporaryDirectory(prefix="ondemand-bench-") as temporary:
+        yield from _one(Path(temporary), runs)
+        yield _crowd(Path(temporary), min(runs, CROWD_RUNS))
+
+
+def _one(directory: Path, runs: int) -> Iterator[Table]:
+    ways = {
+        ("deb", LIBRARY): _library(directory, "deb"), ("rpm", LIBRARY): _library(directory, "rpm"),
+        ("both", LIBRARY): _library(directory, "deb", "rpm"),
+        ("deb", COMMAND): _command(directory, DECLARATION, "--format=deb"),
+        ("rpm", COMMAND): _command(directory, DECLARATION, "--format=rpm"),
+        ("both", COMMAND): _command(directory, DECLARATION),
+        ("deb", "dpkg-deb"): _dpkg_deb(directory), ("rpm", "rpmbuild"): _rpmbuild(directory),
+        ("deb", "nfpm"): _nfpm("deb", directory), ("rpm", "nfpm"): _nfpm("rpm", directory),
+    }
+    click.echo(f"packing: {runs} rounds of {len(ways)} ways", err=True)
+    found = in_turns([Alternative(" ".join(key), timed(way)) for key, way in ways.items()], runs)
+    times = {key: found[" ".join(key)] for key in ways}
+    for format_name, native in (("deb", "dpkg-deb"), ("rpm", "rpmbuild")):
+        yield comparison(f"One .{format_name} of examples/nginx.toml",
+                         {name: times[format_name, name] for name in (native, "nfpm", COMMAND, LIBRARY)}, native)
+    native = "dpkg-deb, then rpmbuild"
+    both = {native: added(times["deb", "dpkg-deb"], times["rpm", "rpmbuild"]),
+            "nfpm, twice": added(times["deb", "nfpm"], times["rpm", "nfpm"]),
+            COMMAND: times["both", COMMAND], LIBRARY: times["both", LIBRARY]}
+    yield comparison("Both packages of examples/nginx.toml", both, native, [
+        verdict("both packages here, library call, to dpkg-deb and rpmbuild", ratio(both[LIBRARY], both[native]), SHARE),
+        "Here the declaration is read, files and scripts are rendered and written; the tools find them ready on the disk.",
+        "Each tool compresses as it does unless told."])
+
+
+def _crowd(directory: Path, runs: int) -> Table:
+    """A thousand containers in one file, both formats, the whole command."""
+    declaration = directory / "crowd.toml"
+    declaration.write_text("[package]\nversion = \"1.27.0\"\n" + "".join(
+        f"[container.web{number}]\nimage = \"nginx:1.27\"\nports = [\"{10000 + number}:80\"]\n" for number in range(CROWD)))
+    click.echo(f"packing: {runs} rounds of {CROWD} containers", err=True)
+    name = f"{CROWD} containers, {2 * CROWD} packages"
+    times = in_turns([Alternative(name, timed(_command(directory, declaration)))], runs)
+    written = len(list((directory / "dist").glob("ondemand-web*")))
+    assert written == 2 * CROWD, f"{written} packages are there"
+    seconds = ratio(times[name], [1.0])
+    return comparison(f"{CROWD} containers in one file, both formats, whole command", times, name,
+                      [verdict(f"{os.cpu_count()} processors", seconds, CROWD_SECONDS, " s")])
+
+
+def _program(name: str) -> str | None:
+    """Return a program's path; those that pip installs lie beside the interpreter."""
+    return shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+def _tool(*command: str | Path, directory: Path | None = None, **environ: str) -> Callable[[], str]:
+    """Return what runs a tool and returns what it printed."""
+    argv = [_program(str(command[0])) or str(command[0]), *map(str, command[1:])]
+    variables = {**os.environ, "LC_ALL": "C.UTF-8", **environ}
+
+    def run() -> str:
+        done = subprocess.run(argv, cwd=directory, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode:
+            raise click.ClickException(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    return run
+
+
+def _said(*command: str | Path) -> str:
+    return _tool(*command)()
+
+
+def _package(format_name: str) -> Package:
+    (task,) = build.tasks(read([str(DECLARATION)]), [format_name], {})
+    return tree.package(task.container, format_name, task.time)
+
+
+def _library(directory: Path, *formats: str) -> Callable[[], object]:
+    return lambda: build.write(build.tasks(read([str(DECLARATION)]), formats, {}), directory / "dist")
+
+
+def _command(directory: Path, declaration: Path, *options: str) -> Callable[[], object]:
+    # As where the tool is installed: no path but the interpreter's own (an empty value is none), and compiled modules are
+    # kept, though not in the checkout.
+    return _tool("ondemand-pkg", "build", "--quiet", "--output", directory / "dist", *options, declaration,
+                 PYTHONPYCACHEPREFIX=str(directory / "compiled"), PYTHONDONTWRITEBYTECODE="", PYTHONPATH="")
+
+
+def _dpkg_deb(directory: Path) -> Callable[[], object]:
+    root = directory / "deb"
+    (path,) = build.write(build.tasks(read([str(DECLARATION)]), ["deb"], {}), directory / "dist")
+    _said("dpkg-deb", "--raw-extract", path, root)
+    return _tool("dpkg-deb", "--root-owner-group", "--build", root, directory / "native.deb")
+
+
+def _rpmbuild(directory: Path) -> Callable[[], object]:
+    source, _ = write_source(read([str(DECLARATION)]), directory / "source", {})
+    (spec,) = source.glob("*.spec")
+    # In place: the tree is there already, as it is for dpkg-deb; no tarball is unpacked.
+    return _tool("rpmbuild", "-bb", "--quiet", "--build-in-place", f"--define=_topdir {directory / 'top'}", spec,
+                 directory=source)
+
+
+def _nfpm(format_name: str, directory: Path) -> Callable[[], object]:
+    package = _package(format_name)
+    root = directory / f"nfpm-{format_name}"
+    contents = []
+    for entry in package.entries:
+        path = root / entry.path.lstrip("/")
+        info = {"mode": entry.mode, "owner": entry.owner, "group": entry.group}
+        if entry.kind is Kind.DIRECTORY:
+            contents.append({"dst": entry.path, "type": "dir", "file_info": info})
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(entry.data)
+        kind = {"type": "config|noreplace"} if entry.role is Role.CONFIG else {}
+        contents.append({"src": str(path), "dst": entry.path, "file_info": info, **kind})
+    scripts = {}
+    for name, text in package.scripts.items():
+        path = root / name
+        path.write_text(text)
+        scripts[_NFPM_SCRIPTS[name]] = str(path)
+    configuration = root / "nfpm.yaml"  # JSON is YAML
+    configuration.write_text(json.dumps({
+        "name": package.name, "arch": "all", "version": package.version, "release": str(package.release),
+        "maintainer": package.maintainer, "license": package.license, "section": package.section,
+        "description": "\n".join((package.summary, *package.description)),
+        "depends": list(package.relations.get("depends", package.relations.get("requires", ()))),
+        "contents": contents, "scripts": scripts}))
+    return _tool("nfpm", "package", "-f", configuration, "-p", format_name, "-t", root / f"out.{format_name}")
