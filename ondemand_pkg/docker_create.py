@@ -52,12 +52,11 @@ def specification(container: Container) -> dict[str, Any]:
         "volumes": [str(volume) for volume in container.volumes],
         "env": dict(sorted(container.env.items())),
         "command": command(container),
-        "environment_file": container.environment_file,
     }
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
     return {**declared, "spec": hashlib.sha256(canonical).hexdigest()}
 
 
 def specification_file(container: Container) -> bytes:
-    """Return the content of container.json, read by the helper `container`."""
+    """Return the content of container.json, read by the helpers; ``spec`` stands last, where `run` finds it without a parser."""
     return (json.dumps(specification(container), indent=2, ensure_ascii=True) + "\n").encode("ascii")

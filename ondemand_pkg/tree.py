@@ -22,7 +22,8 @@ from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
-HELPERS = {"addresses": 0o755, "container": 0o755, "engine.py": 0o644, "relay": 0o755, "waitport": 0o755}
+# Programs are executable, modules are not.
+HELPERS = ("addresses", "container", "declared.py", "engine.py", "names.py", "relay", "run", "waitport")
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))
 DEFAULT_MAINTAINER = "ondemand-pkg <nobody@ondemand-pkg.invalid>"
@@ -97,7 +98,8 @@ def _common(container: Container) -> list[Entry]:
     return [
         *(_file(f"{unit_files.DIRECTORY}/{name}", text) for name, text in unit_files.units(container).items()),
         Entry(container.libexec, Kind.DIRECTORY, 0o755),
-        *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), mode) for name, mode in HELPERS.items()),
+        *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), 0o644 if name.endswith(".py") else 0o755)
+          for name in HELPERS),
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),

@@ -5,9 +5,8 @@ sockets, headers and status codes behind plain calls.  Written for Python 3.6, s
 library only, with the fewest imports: a client is waiting while this file loads.
 """
 
-import json
+import _socket  # the module `socket` takes as long to load as the interpreter itself
 import os
-import socket
 
 ENGINE_SOCKET = "/run/docker.sock"
 
@@ -36,7 +35,7 @@ class Engine:
         ``timeout`` is in seconds, for each later read; None waits for ever.  HTTP/1.0 keeps
         the answer free of chunks: it ends where the connection ends.  Raises EngineDown.
         """
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         connection.settimeout(timeout)
         try:
             connection.connect(self.path)
@@ -47,21 +46,26 @@ class Engine:
                 self.path, error.strerror or error)) from None
         return connection
 
+    def ask(self, method, target, timeout=None):
+        """Send a request without a body; return the status and the body of its answer.  Raises EngineDown."""
+        return read_answer(self.send(method, target, timeout))
+
     def call(self, method, target, timeout=None):
         """Send a request and return its answer, parsed from JSON, or None where it is empty.
 
         Raises EngineDown, and EngineError where the status is 400 or more.
         """
-        with self.send(method, target, timeout) as connection:
-            status, rest = read_head(connection)
-            body = b"".join([rest] + list(blocks(connection)))
-        return answer(status, body)
+        body = checked(*self.ask(method, target, timeout))
+        if not body.strip():
+            return None
+        import json  # loaded where the engine is at work already
+
+        return json.loads(body.decode("utf-8"))
 
     def ping(self):
         """Return whether the engine answers within 10 seconds."""
         try:
-            with self.send("GET", "/_ping", timeout=10) as connection:
-                return read_head(connection)[0] == 200
+            return self.ask("GET", "/_ping", timeout=10)[0] == 200
         except EngineDown:
             return False
 
@@ -76,22 +80,27 @@ class Engine:
 
     def has_image(self, name):
         """Return whether the engine has an image."""
-        try:
-            self.call("GET", "/images/{}/json".format(name))
-        except EngineError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
+        status, body = self.ask("GET", "/images/{}/json".format(name))
+        if status != 404:
+            checked(status, body)
+        return status != 404
 
     def attach(self, name):
         """Return a socket that carries the output of a container from now on, and what has come already."""
         connection = self.send("POST", "/containers/{}/attach?stream=1&stdout=1&stderr=1".format(name))
         status, rest = read_head(connection)
         if status >= 400:
-            with connection:
-                answer(status, b"".join([rest] + list(blocks(connection))))
+            checked(status, b"".join([rest, *blocks(connection)]))
         return connection, rest
+
+
+def read_answer(connection):
+    """Read an answer and close the connection; return the status and the body.  Raises EngineDown."""
+    try:
+        status, rest = read_head(connection)
+        return status, b"".join([rest, *blocks(connection)])
+    finally:
+        connection.close()
 
 
 def read_head(connection):
@@ -122,16 +131,18 @@ def blocks(connection):
         yield block
 
 
-def answer(status, body):
-    """Return the parsed body of an answer; raise EngineError with the engine's message where it is a refusal."""
+def checked(status, body):
+    """Return the body of an answer; raise EngineError with the engine's own message where it is a refusal."""
+    if status < 400:
+        return body
+    import json
+
+    text = body.decode("utf-8", "replace").strip()
     try:
-        parsed = json.loads(body.decode("utf-8")) if body.strip() else None
-    except ValueError:
-        parsed = {"message": body.decode("utf-8", "replace").strip()}
-    if status >= 400:
-        message = parsed.get("message") if isinstance(parsed, dict) else None
-        raise EngineError(status, message or "the engine answered {}".format(status))
-    return parsed
+        message = json.loads(text).get("message")
+    except (ValueError, AttributeError):
+        message = text if not text.startswith("[") else ""
+    raise EngineError(status, message or "the engine answered {}".format(status))
 
 
 def frames(connection, data, multiplexed):

@@ -109,7 +109,7 @@ def test_where_the_address_is_taken(host: Machine, package: Path) -> None:
     host.run("systemd-run", "--unit=holder", "nc", "-lk", "80")
     host.sh("until ss -Hltn | grep -q :80; do :; done", timeout=30)
     (line,) = own_lines(install(host, package))
-    assert line.startswith("ondemand-nginx: ondemand-nginx.socket does not listen yet; ")
+    assert line.startswith("ondemand-nginx: [::]:80 is held by nc (process ")
     host.run("systemctl", "stop", "holder")
     host.run("systemctl", "start", "ondemand-nginx.socket")
     assert host.get() == "200"

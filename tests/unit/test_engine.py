@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from pathlib import Path
@@ -99,5 +98,5 @@ def test_a_terminals_output_comes_raw(engine: ModuleType) -> None:
     assert list(engine.frames(Connection(), b"first", False)) == [(1, b"first"), (1, b"\x01\x00")]
 
 
-def test_json_that_is_no_object_is_an_answer_too(engine: ModuleType) -> None:
-    assert engine.answer(200, json.dumps([1]).encode()) == [1]
+def test_json_that_is_no_object_is_an_answer_too(engine: ModuleType, tmp_path: Path) -> None:
+    assert engine.Engine(answering(tmp_path, b"HTTP/1.0 200 OK\r\n\r\n[1]", [])).call("GET", "/x") == [1]

@@ -18,8 +18,6 @@ DEAD = 2**22 + 1  # above the largest process id (proc(5), pid_max)
 @pytest.fixture
 def waitport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load("waitport")
-    monkeypatch.setattr(module, "PACKAGE", "ondemand-x")
-    monkeypatch.setattr(module, "UNITS", "ondemand-x")
     monkeypatch.setattr(module, "STARTED", str(tmp_path / "started"))
     monkeypatch.setattr(module, "READY", str(tmp_path / "ready"))
     monkeypatch.delenv("MAINPID", raising=False)
@@ -89,9 +87,13 @@ def test_a_silent_address_is_looked_at_again_within_ten_milliseconds(
             timeouts.append(milliseconds)
             return []
 
+    class Silent(waitport.socket.socket):
+        def connect_ex(self, _: object) -> int:
+            return int(waitport.errno.EINPROGRESS)
+
     monkeypatch.setattr(waitport.select, "poll", Poll)
+    monkeypatch.setattr(waitport.socket, "socket", Silent)
     probe = waitport.Probe("127.0.0.1", free_port())
-    monkeypatch.setattr(waitport.socket.socket, "connect_ex", lambda *_: waitport.errno.EINPROGRESS)
     for _ in range(20):
         assert not probe.look()
     assert len(timeouts) == 20 and max(timeouts) <= 10
@@ -125,12 +127,28 @@ def test_the_timeout_is_told_with_what_was_waited_for(
         'longer, declare ready = { tcp = true, timeout = "..." }\n')
 
 
-def test_a_container_that_never_starts_is_told(
+def test_a_container_that_never_starts_was_told_already(
     waitport: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MAINPID", str(DEAD))
     assert waitport.main(["80"]) == 1
-    assert "the container was not started; the reason stands above in the journal" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
+
+
+def test_a_container_that_ends_as_soon_as_it_listens_fails(
+    waitport: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    started(tmp_path)
+    listens = waitport.Probe.look
+
+    def look_and_end(probe: object) -> bool:
+        (tmp_path / "started").unlink()  # as `run` does where the container has ended
+        return bool(listens(probe))
+
+    monkeypatch.setattr(waitport.Probe, "look", look_and_end)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert waitport.main([str(listener.getsockname()[1])]) == 1
+    assert "exited as soon as it listened" in capsys.readouterr().err
 
 
 def test_it_waits_until_the_container_is_started(waitport: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,43 @@
+"""What belongs to this package on the host, and how its helpers speak.
+
+Knows the package's name by the directory that this file lies in, and the names that follow from it; hides the lock by which
+helpers wait for each other.  Few imports here and in all that `run` loads: a client is waiting.
+"""
+
+import fcntl
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.basename(HERE)
+UNITS = PACKAGE.replace("+", "_")  # systemd and Docker allow no + in their names
+CONTAINER = UNITS
+ENVIRONMENT_FILE = "/etc/ondemand/{}.env".format(PACKAGE[len("ondemand-"):])
+STARTED = "/run/{}/started".format(PACKAGE)  # where the container is reached, once it is started
+READY = "/run/{}/ready".format(PACKAGE)  # the same, once it listens there
+
+
+class Failure(Exception):
+    """The container can't be had; the text tells the administrator why and what to do."""
+
+
+class Lock:
+    """One of several helpers of the package at a time; ends with the process, leaves no file."""
+
+    def __enter__(self):
+        self.descriptor = os.open(HERE, os.O_RDONLY)
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        os.close(self.descriptor)
+
+
+def say(message):
+    sys.stderr.write("{}: {}\n".format(PACKAGE, message))
+    sys.stderr.flush()
+
+
+def usage(text):
+    """Show the usage paragraph of a helper's docstring; return the exit status of a wrong call."""
+    sys.stderr.write(text.split("\n\n")[1] + "\n")
+    return 2
