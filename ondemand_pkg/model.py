@@ -16,6 +16,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
+RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,10 @@ class Container:
     create_args: tuple[str, ...] = ()
     ready: Ready = Ready()
     idle: float | None = None
+    idle_mode: str = "traffic"
     idle_action: str = "stop"
+    proxy: str = RELAY
+    proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
 

@@ -17,13 +17,14 @@ from email.utils import format_datetime
 from ondemand_pkg import units as unit_files
 from ondemand_pkg.docker_create import specification_file
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.model import Container
+from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
 # Programs are executable, modules are not.
-HELPERS = ("addresses", "container", "declared.py", "engine.py", "names.py", "relay", "run", "waitport")
+HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "run", "waitport")
+PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))
 DEFAULT_MAINTAINER = "ondemand-pkg <nobody@ondemand-pkg.invalid>"
@@ -99,7 +100,7 @@ def _common(container: Container) -> list[Entry]:
         *(_file(f"{unit_files.DIRECTORY}/{name}", text) for name, text in unit_files.units(container).items()),
         Entry(container.libexec, Kind.DIRECTORY, 0o755),
         *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), 0o644 if name.endswith(".py") else 0o755)
-          for name in HELPERS),
+          for name in HELPERS + PROXIES[container.proxy]),
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),

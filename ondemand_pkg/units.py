@@ -5,13 +5,13 @@ Knows which units there are and what they say; hides their templates.
 
 from __future__ import annotations
 
-from ondemand_pkg.model import Container, TcpAddress, UnixAddress
+from ondemand_pkg.model import RELAY, Container, TcpAddress, UnixAddress
 from ondemand_pkg.templates import render
 
 DIRECTORY = "/usr/lib/systemd/system"
 PRESET_DIRECTORY = "/usr/lib/systemd/system-preset"
-# Below the hard limit of 524288 files that systemd gives to every service, at six files a connection.
-CONNECTIONS = 80000
+FILES = 524288  # that a process of the proxy may open: the hard limit that systemd gives to every service
+PROXYD_FILES = 6  # that systemd-socket-proxyd opens for one connection
 PULL_TIMEOUT = 1800  # seconds that making the container may take at a wake, the pull of its image included
 
 
@@ -25,7 +25,9 @@ def units(container: Container) -> dict[str, str]:
     values = {
         "c": container,
         "title": title(container),
-        "connections": CONNECTIONS,
+        "files": FILES,
+        "connections": FILES // PROXYD_FILES - 1,
+        "relays": container.proxy == RELAY,
         "pull_timeout": PULL_TIMEOUT,
         "ready_timeout": f"{container.ready.timeout:g}",
         "has_tcp": any(isinstance(port.listen, TcpAddress) for port in container.ports),

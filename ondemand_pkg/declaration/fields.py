@@ -6,13 +6,13 @@ Knows each key, where it may stand, what it takes, what it does and whether its 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ondemand_pkg.declaration import values
 from ondemand_pkg.declaration.values import Value
-from ondemand_pkg.model import ReadyKind
+from ondemand_pkg.model import RELAY, SOCKET_PROXYD, ReadyKind, TcpAddress
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -104,11 +104,16 @@ FIELDS: tuple[Field, ...] = (
           '"tcp"', '"tcp"', unsupported=lambda ready: None if ready.kind is ReadyKind.TCP else
           'write "tcp", or { tcp = true, timeout = "60s" }', limits="other kinds than `tcp`"),
     Field("idle", values.IDLE, "Stop after so long without traffic; \"never\" keeps the container running once woken.",
-          '"10min"', '"never"', unsupported=lambda idle: None if idle is None else 'write "never"',
-          limits='anything but `"never"`'),
+          '"10min"', '"never"'),
+    Field("idle_mode", values.choice("traffic", "connections"), "What keeps a container awake: bytes that move, or "
+          "connections that are open, however silent.", '"traffic"', '"traffic"'),
     Field("idle_action", values.choice("stop", "pause"), "What happens to an idle container.", '"stop"', '"stop"',
           unsupported=lambda action: None if action == "stop" else 'write "stop"',
           limits='anything but `"stop"`'),
+    Field("proxy", values.choice(RELAY, SOCKET_PROXYD), "What carries the clients' bytes: the package's own relay, or "
+          "systemd's, for one TCP address.", f'"{SOCKET_PROXYD}"', f'"{RELAY}"'),
+    Field("proxy_protocol", values.choice("v1", "v2"), "Tell the container who the client is, by a header of the PROXY "
+          "protocol before the client's own bytes; the server must expect it.", '"v2"', "no header"),
     Field("requires", values.array(NAME), "Other containers of the site, by their declared names, that are woken first.",
           '["db"]', "[]", unsupported=lambda names: 'leave the key out' if names else None,
           limits="any name"),
@@ -119,6 +124,17 @@ FIELDS: tuple[Field, ...] = (
 )
 
 BY_KEY = {field.key: field for field in FIELDS}
+
+
+def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each key whose value does not go with that of another one, and what to do instead."""
+    if arguments.get("proxy") == SOCKET_PROXYD:
+        ports = arguments.get("ports", ())
+        if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
+            yield "proxy", f'"{SOCKET_PROXYD}" leads one TCP address to one port; leave the key out'
+        for key in ("idle", "proxy_protocol"):
+            if arguments.get(key):
+                yield "proxy", f'"{SOCKET_PROXYD}" has no {key!r}; leave one of the two keys out'
 
 
 def name_fault(name: str) -> str | None:

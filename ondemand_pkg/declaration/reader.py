@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field, name_fault
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field, contradictions, name_fault
 from ondemand_pkg.declaration.lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
 from ondemand_pkg.errors import DeclarationError, Fault
@@ -113,6 +113,8 @@ class _File:
             if field.required and field.key not in arguments and field.key not in table:
                 also = " here or in [package]" if field.in_package else ""
                 self.fault(f"missing; write {field.key} = {field.example}{also}", *path, field.key)
+        for key, why in contradictions(arguments):
+            self.fault(why, *path, key)
         self.listening.append((name, arguments.get("ports", ())))
         if not wrong_name and len(self.faults) == faults:
             self.containers.append(Container(name=name, **arguments))

@@ -145,34 +145,36 @@ def checked(status, body):
     raise EngineError(status, message or "the engine answered {}".format(status))
 
 
-def frames(connection, data, multiplexed):
-    """Yield (file descriptor, bytes) of a container's output until it ends.
+class Output:
+    """The output of a container, as it comes from the engine.
 
-    With a terminal the output comes raw; without one each piece has a head of eight bytes: the
-    stream (1 stdout, 2 stderr), three zeros and the length, big-endian (Engine API, "Attach to a container").
+    With a terminal it comes raw; without one each piece has a head of eight bytes: the stream (1 stdout, 2 stderr), three
+    zeros and the length, big-endian (Engine API, "Attach to a container").
     """
-    if not multiplexed:
-        if data:
-            yield 1, data
-        for block in blocks(connection):
-            yield 1, block
-        return
-    while True:
-        while len(data) < 8:
-            block = receive(connection)
-            if not block:
-                return
-            data += block
-        stream, left = data[0], int.from_bytes(data[4:8], "big")
-        data = data[8:]
-        while left:
-            if not data:
-                data = receive(connection)
-                if not data:
-                    return
-            piece, data = data[:left], data[left:]
-            left -= len(piece)
-            yield (2 if stream == 2 else 1), piece
+
+    def __init__(self, multiplexed):
+        self.multiplexed = multiplexed
+        self.head = b""
+        self.stream = 1
+        self.left = 0  # bytes of the current piece that are still to come
+
+    def feed(self, data):
+        """Return (file descriptor, bytes) of each piece of output in what the engine sent."""
+        if not self.multiplexed:
+            return [(1, data)] if data else []
+        found = []
+        while data:
+            if self.left:
+                found.append((self.stream, data[:self.left]))
+                data, self.left = data[self.left:], max(0, self.left - len(data))
+                continue
+            missing = 8 - len(self.head)
+            self.head, data = self.head + data[:missing], data[missing:]
+            if len(self.head) == 8:
+                self.stream = 2 if self.head[0] == 2 else 1
+                self.left = int.from_bytes(self.head[4:], "big")
+                self.head = b""
+        return found
 
 
 def write_all(descriptor, data):

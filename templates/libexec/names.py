@@ -4,6 +4,7 @@ Knows the package's name by the directory that this file lies in, and the names 
 helpers wait for each other.  Few imports here and in all that `run` loads: a client is waiting.
 """
 
+import _socket  # the module `socket` takes as long to load as the interpreter itself
 import fcntl
 import os
 import sys
@@ -13,8 +14,9 @@ PACKAGE = os.path.basename(HERE)
 UNITS = PACKAGE.replace("+", "_")  # systemd and Docker allow no + in their names
 CONTAINER = UNITS
 ENVIRONMENT_FILE = "/etc/ondemand/{}.env".format(PACKAGE[len("ondemand-"):])
-STARTED = "/run/{}/started".format(PACKAGE)  # where the container is reached, once it is started
-READY = "/run/{}/ready".format(PACKAGE)  # the same, once it listens there
+STATE = "/run/{}".format(PACKAGE)
+CONTROL = STATE + "/control"  # the socket of control.py
+FAILURES = STATE + "/failures"  # how many starts in a row have failed
 
 
 class Failure(Exception):
@@ -35,6 +37,24 @@ class Lock:
 def say(message):
     sys.stderr.write("{}: {}\n".format(PACKAGE, message))
     sys.stderr.flush()
+
+
+def notify(state):
+    """Tell systemd of a new state, as sd_notify(3) does."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        channel.sendto(state.encode("ascii"), "\0" + address[1:] if address.startswith("@") else address)
+        channel.close()
+
+
+def alive(pid):
+    """Return whether a process runs; one that is dead but not yet reaped does not."""
+    try:
+        with open("/proc/{}/stat".format(pid), "rb") as stat:
+            return stat.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
 
 
 def usage(text):

@@ -97,6 +97,11 @@ class Machine:
         # Of its own, for two hosts in one would share the control groups of their services.
         self._cgroup = _control_groups() / f"ondemand-host-{os.getpid()}-{id(self)}"
 
+    @property
+    def leader(self) -> int:
+        """The process, seen from outside, whose namespaces are those of the host."""
+        return self._init
+
     def boot(self) -> None:
         """Boot and wait until systemd has started everything and the engine answers."""
         environ = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
@@ -184,6 +189,10 @@ class Machine:
         return self.run("curl", "--silent", "--show-error", "--max-time", "60", "--output", "/dev/null",
                         "--write-out", "%{http_code}", *options, url).stdout
 
+    def until_answered(self, url: str) -> None:
+        """Ask until there is an answer: after a failed start clients are turned away for a while."""
+        self.sh(f"until curl --silent --fail --output /dev/null {url}; do :; done", timeout=60)
+
     def clients(self, count: int, address: tuple[str, int] | str, payload: str = GET, limit: float = 60) -> list[str]:
         """Let clients connect at once; return the first line that each got, or the name of its error."""
         return [result for result, _ in self.timed_clients(count, address, payload, limit)]
@@ -191,7 +200,7 @@ class Machine:
     def timed_clients(self, count: int, address: tuple[str, int] | str, payload: str = GET,
                       limit: float = 60) -> list[tuple[str, float]]:
         """Let clients connect at once; return what ``clients`` does and the seconds that it took."""
-        done = self.run("sh", "-c", 'ulimit -n 65536; exec python3 -c "$0" "$1"', _CLIENTS,
+        done = self.run("sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec python3 -c "$0" "$1"', _CLIENTS,
                         json.dumps([count, address, payload, limit]), timeout=limit + 60)
         return [(result, seconds) for result, seconds in json.loads(done.stdout)]
 

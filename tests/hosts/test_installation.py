@@ -81,7 +81,7 @@ def test_before_an_engine_is_there(host: Machine, package: Path) -> None:
         "ondemand-nginx-container")
     host.run("systemctl", "unmask", "docker.socket", "docker.service")
     host.run("systemctl", "start", "docker.service")
-    assert host.get() == "200"
+    host.until_answered("http://127.0.0.1/")
 
 
 def test_where_policy_rc_d_forbids_every_start(host: Machine, tmp_path: Path) -> None:

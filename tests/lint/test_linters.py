@@ -82,5 +82,5 @@ def test_helpers_need_the_standard_library_alone(path: Path) -> None:
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {
         node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     neighbours = {path.stem for path in HELPERS if path.suffix == ".py"}
-    # The C part of `socket`: a module of CPython since 2.4, but not one of the documented names.
-    assert modules <= set(sys.stdlib_module_names) | neighbours | {"_socket"}
+    # The C parts of `socket` and `signal`: modules of CPython in all of its versions, but not of the documented names.
+    assert modules <= set(sys.stdlib_module_names) | neighbours | {"_socket", "_signal"}

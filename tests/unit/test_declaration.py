@@ -174,8 +174,21 @@ def test_addresses_that_the_kernel_takes_together_do_not_clash(tmp_path: Path, o
     assert declared(tmp_path, SMALLEST.replace('"80:80"', f'"{one}", "{other}"'))
 
 
+@pytest.mark.parametrize(("lines", "why"), [
+    ('idle = "10min"', "has no 'idle'"), ('proxy_protocol = "v1"', "has no 'proxy_protocol'")])
+def test_keys_that_contradict_each_other_are_told(tmp_path: Path, lines: str, why: str) -> None:
+    (fault,) = faults(tmp_path, with_key(f'proxy = "systemd-socket-proxyd"\n{lines}'))
+    assert fault.startswith('x.toml:5: container.nginx.proxy: "systemd-socket-proxyd" ') and why in fault
+
+
+@pytest.mark.parametrize("ports", ['"80:80", "81:80"', '"/run/x.sock:80"'])
+def test_systemds_proxy_leads_one_tcp_address(tmp_path: Path, ports: str) -> None:
+    (fault,) = faults(tmp_path, with_key('proxy = "systemd-socket-proxyd"').replace('"80:80"', ports))
+    assert "leads one TCP address to one port; leave the key out" in fault
+
+
 @pytest.mark.parametrize("line", [
-    'idle = "10min"', 'idle_action = "pause"', 'requires = ["db"]', 'allow = ["10.0.0.0/8"]',
+    'idle_action = "pause"', 'requires = ["db"]', 'allow = ["10.0.0.0/8"]',
     'ready = { http = "/healthz", status = 200, timeout = "60s" }', "ready = { healthcheck = true }",
     'ready = { exec = ["pg_isready"] }', 'ready = { log = "ready to accept" }'])
 def test_a_key_without_effect_in_this_release_is_refused_not_ignored(tmp_path: Path, line: str) -> None:

@@ -72,30 +72,17 @@ def test_output_comes_out_as_it_went_in_however_it_is_cut(pieces: list[tuple[int
     engine = load("engine.py")
     stream = b"".join(bytes([number, 0, 0, 0]) + len(data).to_bytes(4, "big") + data for number, data in pieces)
 
-    class Connection:
-        def __init__(self) -> None:
-            self.left = stream
-            self.cuts = iter([*cuts, *[len(stream) + 1] * (len(stream) + 1)])
-
-        def recv(self, _: int) -> bytes:
-            size = next(self.cuts)
-            block, self.left = self.left[:size], self.left[size:]
-            return block
-
-    found: dict[int, bytes] = {1: b"", 2: b""}
-    for descriptor, data in engine.frames(Connection(), b"", True):
-        found[descriptor] += data
+    output, found, left = engine.Output(multiplexed=True), {1: b"", 2: b""}, stream
+    for size in [*cuts, len(stream)]:
+        for descriptor, data in output.feed(left[:size]):
+            found[descriptor] += data
+        left = left[size:]
     assert found == {number: b"".join(data for stream, data in pieces if stream == number) for number in (1, 2)}
 
 
 def test_a_terminals_output_comes_raw(engine: ModuleType) -> None:
-    class Connection:
-        blocks = iter([b"\x01\x00", b""])
-
-        def recv(self, _: int) -> bytes:
-            return next(self.blocks)
-
-    assert list(engine.frames(Connection(), b"first", False)) == [(1, b"first"), (1, b"\x01\x00")]
+    output = engine.Output(multiplexed=False)
+    assert [output.feed(data) for data in (b"first", b"", b"\x01\x00")] == [[(1, b"first")], [], [(1, b"\x01\x00")]]
 
 
 def test_json_that_is_no_object_is_an_answer_too(engine: ModuleType, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondemand_pkg.model import Container, Port, Ready, ReadyKind, TcpAddress, UnixAddress
+from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Ready, ReadyKind, TcpAddress, UnixAddress
 from ondemand_pkg.templates import unit_value
 from ondemand_pkg.units import preset, units
 
@@ -34,14 +35,27 @@ def test_only_the_socket_can_be_enabled() -> None:
 
 def test_the_socket_starts_the_proxy_and_the_proxy_the_container() -> None:
     proxy = settings(units(NGINX)["ondemand-nginx.service"])
+    assert proxy["Wants"] == ["ondemand-nginx-container.service"]
+    assert proxy["ExecStart"] == ["/usr/libexec/ondemand-nginx/relay 80"]
+
+
+def test_systemds_own_proxy_can_be_had() -> None:
+    texts = units(dataclasses.replace(NGINX, proxy=SOCKET_PROXYD))
+    proxy = settings(texts["ondemand-nginx.service"])
     assert proxy["BindsTo"] == ["ondemand-nginx-container.service"]
-    assert proxy["ExecStart"] == ["/usr/libexec/ondemand-nginx/relay --connections-max=80000 80"]
-
-
-def test_the_proxy_has_files_for_all_of_its_connections() -> None:
-    proxy = settings(units(NGINX)["ondemand-nginx.service"])
-    connections = int(proxy["ExecStart"][0].split("--connections-max=")[1].split()[0])
+    program, limit, port = proxy["ExecStart"][0].split()
+    connections = int(limit.removeprefix("--connections-max="))
+    assert (program, port) == ("/usr/libexec/ondemand-nginx/proxyd", "80")
     assert 6 * connections < int(proxy["LimitNOFILE"][0]) <= 524288
+    assert settings(texts["ondemand-nginx.socket"])["FlushPending"] == ["yes"]
+
+
+@pytest.mark.parametrize(("changes", "options"), [
+    ({"idle": 600.0}, "--idle 600"), ({"idle": 0.5, "idle_mode": "connections"}, "--idle 0.5 --idle-mode connections"),
+    ({"proxy_protocol": "v2"}, "--proxy-protocol v2"), ({"idle": 60.0, "proxy_protocol": "v1"}, "--idle 60 --proxy-protocol v1")])
+def test_the_relay_is_told_what_is_declared(changes: dict[str, Any], options: str) -> None:
+    proxy = settings(units(dataclasses.replace(NGINX, **changes))["ondemand-nginx.service"])
+    assert proxy["ExecStart"] == [f"/usr/libexec/ondemand-nginx/relay {options} 80"]
 
 
 def test_no_number_of_wakes_closes_the_port() -> None:
@@ -59,7 +73,7 @@ def test_every_declared_address_is_listened_on() -> None:
     socket = settings(texts["ondemand-nginx.socket"])
     assert socket["ListenStream"] == ["80", "[::1]:81", "/run/100%%.sock"]
     assert socket["FreeBind"] == ["yes"] and socket["RemoveOnStop"] == ["yes"]
-    assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("/relay --connections-max=80000 8080 8081 8080")
+    assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("/relay 8080 8081 8080")
     assert " 8080 8081" in settings(texts["ondemand-nginx-container.service"])["ExecStartPost"][0]
 
 

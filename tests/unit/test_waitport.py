@@ -4,8 +4,11 @@ with a line that says what it waited for when the container exits or the time is
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -15,17 +18,52 @@ from helpers import load
 DEAD = 2**22 + 1  # above the largest process id (proc(5), pid_max)
 
 
+class Run:
+    """The side of `run`, in a thread: tells what it is told to, and hears."""
+
+    def __init__(self, path: Path) -> None:
+        control = load("control.py")
+        control.CONTROL = str(path)
+        self.server = control.Server()
+        self.heard: list[str] = []
+        self.over = False
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while not self.over:
+            poll = select.poll()
+            for descriptor in self.server.descriptors():
+                poll.register(descriptor, select.POLLIN)
+            self.heard += [words for descriptor, _ in poll.poll(10) if (words := self.server.heard(descriptor))]
+
+    def started(self, address: str = "127.0.0.1", pid: int | None = None) -> None:
+        self.server.tell(f"started {address} {os.getpid() if pid is None else pid}")
+
+    def end(self) -> list[str]:
+        """End, and return what was heard."""
+        self.over = True
+        self.thread.join()
+        for descriptor in self.server.descriptors()[1:]:
+            while words := self.server.heard(descriptor):
+                self.heard.append(words)
+            self.server.clients.pop(descriptor, None)
+        self.server.listener.close()
+        return self.heard
+
+
 @pytest.fixture
 def waitport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load("waitport")
-    monkeypatch.setattr(module, "STARTED", str(tmp_path / "started"))
-    monkeypatch.setattr(module, "READY", str(tmp_path / "ready"))
-    monkeypatch.delenv("MAINPID", raising=False)
+    monkeypatch.setitem(module.Client.__init__.__globals__, "CONTROL", str(tmp_path / "control"))
     return module
 
 
-def started(directory: Path, address: str = "127.0.0.1", pid: int | None = None) -> None:
-    (directory / "started").write_text(f"ADDRESS={address}\nPID={os.getpid() if pid is None else pid}\n")
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    service = Run(tmp_path / "control")
+    yield service
+    service.end()
 
 
 def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
@@ -34,20 +72,18 @@ def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize(("family", "address", "told"), [
-    (socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")])
-def test_the_address_is_passed_on_once_every_port_listens(
-    waitport: ModuleType, tmp_path: Path, family: socket.AddressFamily, address: str, told: str,
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_it_is_told_once_every_port_listens(
+    waitport: ModuleType, run: Run, family: socket.AddressFamily, address: str,
 ) -> None:
-    started(tmp_path, told)
+    run.started(address)
     with socket.create_server((address, 0), family=family) as one, socket.create_server((address, 0), family=family) as two:
         assert waitport.main([str(listener.getsockname()[1]) for listener in (one, two)]) == 0
-    assert (tmp_path / "ready").read_text() == f"ADDRESS={told}\nPID={os.getpid()}\n"
-    assert not (tmp_path / "started").exists()
+    assert run.end() == ["listens"]
 
 
-def test_a_port_that_listens_later_is_noticed(waitport: ModuleType, tmp_path: Path) -> None:
-    started(tmp_path)
+def test_a_port_that_listens_later_is_noticed(waitport: ModuleType, run: Run) -> None:
+    run.started()
     port = free_port()
     listeners: list[socket.socket] = []
     refused = waitport.Probe.look
@@ -64,9 +100,9 @@ def test_a_port_that_listens_later_is_noticed(waitport: ModuleType, tmp_path: Pa
 
 
 def test_no_two_looks_are_more_than_ten_milliseconds_apart(
-    waitport: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    waitport: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    started(tmp_path)
+    run.started()
     pauses: list[float] = []
     clock = iter(range(10**6))
     monkeypatch.setattr(waitport.time, "monotonic", lambda: next(clock) / 1000)
@@ -101,12 +137,12 @@ def test_a_silent_address_is_looked_at_again_within_ten_milliseconds(
         probe.close()
 
 
-def test_a_container_that_exits_is_told_at_once(waitport: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    started(tmp_path, pid=DEAD)
-    assert waitport.main([str(port := free_port())]) == 1
-    assert capsys.readouterr().err == (
-        f"ondemand-x: the container exited before it listened on 127.0.0.1:{port}; its output stands above in the journal, "
-        "its exit status in 'systemctl status ondemand-x-container'\n")
+def test_a_container_that_exits_is_noticed_at_once_and_run_tells_it(
+    waitport: ModuleType, run: Run, capsys: pytest.CaptureFixture[str],
+) -> None:
+    run.started(pid=DEAD)
+    assert waitport.main([str(free_port())]) == 1
+    assert run.end() == [] and capsys.readouterr().err == ""
 
 
 def test_a_zombie_runs_no_more(waitport: ModuleType) -> None:
@@ -118,51 +154,26 @@ def test_a_zombie_runs_no_more(waitport: ModuleType) -> None:
 
 
 def test_the_timeout_is_told_with_what_was_waited_for(
-    waitport: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    waitport: ModuleType, run: Run, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    started(tmp_path, "[::1]")
+    run.started("::1")
     assert waitport.main(["--timeout", "0.05", str(port := free_port(socket.AF_INET6))]) == 1
     assert capsys.readouterr().err == (
         f"ondemand-x: waited 0.05 s for the container to listen on [::1]:{port}, in vain (Connection refused); if it needs "
         'longer, declare ready = { tcp = true, timeout = "..." }\n')
+    assert run.end() == ["failed"]
 
 
-def test_a_container_that_never_starts_was_told_already(
-    waitport: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("MAINPID", str(DEAD))
+def test_where_run_has_ended_it_has_told_why(waitport: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert waitport.main(["80"]) == 1
     assert capsys.readouterr().err == ""
 
 
-def test_a_container_that_ends_as_soon_as_it_listens_fails(
-    waitport: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:
-    started(tmp_path)
-    listens = waitport.Probe.look
-
-    def look_and_end(probe: object) -> bool:
-        (tmp_path / "started").unlink()  # as `run` does where the container has ended
-        return bool(listens(probe))
-
-    monkeypatch.setattr(waitport.Probe, "look", look_and_end)
+def test_it_waits_until_the_container_is_started(waitport: ModuleType, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert waitport.main([str(listener.getsockname()[1])]) == 1
-    assert "exited as soon as it listened" in capsys.readouterr().err
-
-
-def test_it_waits_until_the_container_is_started(waitport: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[float] = []
-
-    def start_at_the_third_look(seconds: float) -> None:
-        looks.append(seconds)
-        if len(looks) == 3:
-            started(tmp_path)
-
-    monkeypatch.setattr(waitport.time, "sleep", start_at_the_third_look)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Timer(0.05, run.started).start()
         assert waitport.main([str(listener.getsockname()[1])]) == 0
-    assert max(looks) <= 0.01
+    assert run.end() == ["listens"]
 
 
 @pytest.mark.parametrize("argv", [[], ["--timeout"], ["--timeout", "x", "80"], ["http"], ["--timeout", "5"]])

@@ -1,0 +1,128 @@
+"""How the helpers of one service tell each other of its container.
+
+Knows the socket in the service's runtime directory, on which `run` serves waitport and the proxy, and the words that are
+spoken there; hides sockets and who may say what.
+
+From `run`, one packet each: "started ADDRESS PID", the engine has started the container; "ready ADDRESS", it listens;
+"stopping", it was asked to stop; "failed COUNT", so many starts in a row have failed, this one too.  The end of the
+connection is the end of the container.
+To `run`: "listens", or "failed" after its time is up, from waitport; "idle" from the proxy.
+"""
+
+import _socket
+import os
+import struct
+
+from names import CONTROL, UNITS
+
+LONGEST = 256  # bytes of a packet
+SO_PEERCRED_SIZE = struct.calcsize("3i")
+
+
+class Server:
+    """The side of `run`."""
+
+    def __init__(self):
+        try:
+            os.unlink(CONTROL)
+        except FileNotFoundError:
+            pass
+        self.listener = _packets()
+        self.listener.bind(CONTROL)
+        os.chmod(CONTROL, 0o666)  # the proxy has no name that a group could hold; what it may say is checked
+        self.listener.listen(16)
+        self.listener.setblocking(False)
+        self.clients = {}
+        self.last = ""
+
+    def tell(self, words):
+        """Tell every helper that listens, and those that come later."""
+        self.last = words
+        for client in list(self.clients.values()):
+            self._send(client, words)
+
+    def _send(self, client, words):
+        try:
+            client.send(words.encode("ascii"))
+        except OSError:  # it has ended
+            self._drop(client)
+
+    def _drop(self, client):
+        del self.clients[client.fileno()]
+        client.close()
+
+    def descriptors(self):
+        """Return the descriptors that become readable when a helper speaks."""
+        return [self.listener.fileno()] + list(self.clients)
+
+    def heard(self, descriptor):
+        """Return what a helper said at a descriptor that is readable, or nothing."""
+        if descriptor == self.listener.fileno():
+            try:
+                accepted, _ = self.listener._accept()
+            except OSError:
+                return ""
+            client = _packets(accepted)
+            self.clients[accepted] = client
+            if self.last:
+                self._send(client, self.last)
+            return ""
+        client = self.clients.get(descriptor)
+        if client is None:
+            return ""  # it was found to have ended meanwhile
+        try:
+            words = client.recv(LONGEST).decode("ascii", "replace")
+        except OSError:
+            words = ""
+        if not words:
+            self._drop(client)
+        elif words not in _allowed(client):
+            words = ""
+        return words
+
+
+class Client:
+    """The side of waitport and the proxy; raises OSError where `run` is not there."""
+
+    def __init__(self):
+        self.socket = _packets()
+        try:
+            self.socket.connect(CONTROL)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def receive(self):
+        """Return the words of the next packet; none at the end."""
+        try:
+            return self.socket.recv(LONGEST).decode("ascii").split()
+        except ConnectionError:
+            return []
+
+    def tell(self, word):
+        try:
+            self.socket.send(word.encode("ascii"))
+        except OSError:
+            pass  # `run` has ended, which receive() tells
+
+    def close(self):
+        self.socket.close()
+
+
+def _packets(descriptor=None):
+    kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
+    return _socket.socket(_socket.AF_UNIX, kind) if descriptor is None else _socket.socket(
+        _socket.AF_UNIX, kind, 0, descriptor)
+
+
+def _allowed(client):
+    """Return what a helper may say: root and the service's own processes speak, nobody else."""
+    pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
+    if user == 0:
+        return ("listens", "failed", "idle")
+    try:
+        with open("/proc/{}/cgroup".format(pid)) as lines:
+            ours = any(line.rstrip("\n").endswith("/{}.service".format(UNITS)) for line in lines)
+    except OSError:
+        ours = False
+    return ("idle",) if ours else ()

@@ -1,0 +1,235 @@
+"""What is left of a package whose installation, upgrade or removal is broken off, and what the next attempt makes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from requirements import need
+
+from ondemand_pkg import tree
+from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.formats import FORMATS
+
+from .conftest import TOOLS
+from .machine import Machine, fresh
+from .managers import Manager
+
+KILL_AT, KILLED = "/run/kill-at", "/run/killed"
+# Each simple command is a step (bash(1), trap, DEBUG); one shell is killed, before the step whose number stands in KILL_AT.
+STEPS = f"""[ -n "${{BASH_VERSION:-}}" ] || exec bash "$0" "$@"
+set -T
+step=0
+trap 'step=$((step + 1)); [ "$step" != "$(cat {KILL_AT} 2>/dev/null)" ] || {{ mv {KILL_AT} {KILLED}; kill -KILL $$; }}' DEBUG
+"""
+# Runs the helper, killed at one of its requests to the engine; without a number it is not.
+REQUESTS = """
+import os, runpy, sys
+sys.path.insert(0, "/usr/libexec/ondemand-web")
+import engine
+count, last, send = 0, int(sys.argv.pop(1)), engine.Engine.send
+def counting(*arguments, **options):
+    global count
+    count += 1
+    if count == last:
+        os.kill(os.getpid(), 9)
+    return send(*arguments, **options)
+engine.Engine.send = counting
+sys.argv[0] = "/usr/libexec/ondemand-web/container"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module", params=["trixie-deb", "bookworm-rpm"])
+def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
+    need(*TOOLS, root=True)
+    suite, kind = request.param.split("-")
+    with fresh(suite) as machine:
+        yield Manager(machine, kind)
+
+
+def package(directory: Path, kind: str, version: str, env: str, head: dict[str, str]) -> Path:
+    """Build a package of which some scripts begin with other lines; script "*" stands for all of them."""
+    declaration = directory / "web.toml"
+    declaration.write_text(f'[container.web]\nimage = "servers:1"\nversion = "{version}"\nports = ["8001:80"]\n'
+                           f'env = {{ WHICH = "{env}" }}\n')
+    (container,) = read([str(declaration)])
+    plain = tree.package(container, kind, 0)
+    scripts = {name: ("#!/bin/sh\n" if kind == "deb" else "") + head.get(name, head.get("*", "")) + text
+               for name, text in {**{name: "" for name in head if name != "*"}, **plain.scripts}.items()}
+    path = directory / f"{version}-{FORMATS[kind].filename(plain)}"
+    path.write_bytes(FORMATS[kind].pack(dataclasses.replace(plain, scripts=scripts)))
+    return path
+
+
+def state(machine: Machine) -> list[str]:
+    """What an administrator sees of the package."""
+    return machine.sh("""
+        dpkg-query --show --showformat='${db:Status-Abbrev} ${Version}\n' ondemand-web 2>/dev/null || rpm -q ondemand-web
+        systemctl is-enabled ondemand-web.socket; systemctl is-active ondemand-web.socket
+        docker ps --all --format '{{.Names}} {{.State}}' | sort
+        docker ps --all --quiet | xargs -r docker inspect --format '{{.Name}} {{index .Config.Labels "ondemand.spec"}}' | sort
+        ss -Hltn | awk '{print $4}' | grep :8001; ls -d /run/ondemand-web /usr/libexec/ondemand-web /var/lib/ondemand/*
+        find /etc/systemd/system -name 'ondemand-web*' | sort
+    """, check=False).splitlines()
+
+
+class Attempts:
+    """An operation of a package manager, killed at each of its steps in turn; each time the host is as before."""
+
+    def __init__(self, manager: Manager, tmp_path: Path) -> None:
+        self.machine = manager.machine
+        self.kind = manager.kind
+        self.old = self.copied(package(tmp_path, self.kind, "1", "old", {"*": STEPS}))
+        self.new = self.copied(package(tmp_path, self.kind, "2", "new", {"*": STEPS}))
+
+    def copied(self, path: Path) -> str:
+        return self.machine.copy_in(path)[0]
+
+    def install(self, path: str) -> None:
+        self.machine.sh(f"dpkg --install {path}" if self.kind == "deb" else
+                        f"rpm --upgrade --force --nodeps --force-debian {path}", check=False)
+
+    def remove(self) -> None:
+        self.machine.sh("dpkg --purge ondemand-web" if self.kind == "deb" else
+                        "rpm --erase --nodeps --force-debian ondemand-web", check=False)
+
+    def again(self, path: str) -> None:
+        """What an administrator does after an installation that was broken off."""
+        self.machine.sh(f"dpkg --configure -a && dpkg --install {path}" if self.kind == "deb" else
+                        f"rpm --upgrade --force --nodeps --force-debian {path}")
+
+    def from_scratch(self) -> None:
+        self.remove()
+        self.machine.sh(f"rm -f {KILL_AT} {KILLED}; rm -rf /etc/ondemand; docker ps -aq | xargs -r docker rm --force",
+                        check=False)
+
+    def killed_at(self, step: int) -> None:
+        self.machine.write(KILL_AT, f"{step}\n")
+
+    def was_killed(self) -> bool:
+        done = self.machine.run("rm", KILLED, check=False).returncode == 0
+        self.machine.run("rm", "-f", KILL_AT)
+        return done
+
+
+@pytest.fixture(scope="module")
+def attempts(manager: Manager, tmp_path_factory: pytest.TempPathFactory) -> Attempts:
+    return Attempts(manager, tmp_path_factory.mktemp("broken-off"))
+
+
+def test_an_installation_killed_at_any_step_is_completed_by_the_next_attempt(attempts: Attempts) -> None:
+    attempts.from_scratch()
+    attempts.install(attempts.old)
+    expected = state(attempts.machine)
+    assert expected[1:3] == ["enabled", "active"] and "ondemand-web created" in expected
+    for step in itertools.count(1):
+        attempts.from_scratch()
+        attempts.killed_at(step)
+        attempts.install(attempts.old)
+        if not attempts.was_killed():
+            break
+        attempts.again(attempts.old)
+        assert state(attempts.machine) == expected, f"killed before step {step}"
+    assert step > 5 and attempts.machine.get("http://127.0.0.1:8001/") == "200"
+
+
+def test_an_upgrade_killed_at_any_step_is_completed_by_the_next_attempt(attempts: Attempts) -> None:
+    attempts.from_scratch()
+    attempts.install(attempts.old)
+    attempts.install(attempts.new)
+    expected = state(attempts.machine)
+    assert "ondemand-web.previous created" in expected
+    for step in itertools.count(1):
+        attempts.from_scratch()
+        attempts.install(attempts.old)
+        attempts.killed_at(step)
+        attempts.install(attempts.new)
+        if not attempts.was_killed():
+            break
+        attempts.again(attempts.new)
+        assert state(attempts.machine) == expected, f"killed before step {step}"
+    assert step > 5 and attempts.machine.get("http://127.0.0.1:8001/") == "200"
+
+
+def test_a_removal_killed_at_any_step_is_completed_by_the_next_attempt(attempts: Attempts) -> None:
+    attempts.from_scratch()
+    expected = state(attempts.machine)
+    for step in itertools.count(1):
+        attempts.install(attempts.old)
+        attempts.killed_at(step)
+        attempts.remove()
+        if not attempts.was_killed():
+            break
+        attempts.remove()
+        assert state(attempts.machine) == expected, f"killed before step {step}"
+        attempts.from_scratch()
+    assert step > 3 and state(attempts.machine) == expected
+
+
+def test_a_replacement_killed_at_any_request_to_the_engine_is_completed_by_the_next_one(attempts: Attempts) -> None:
+    machine = attempts.machine
+    attempts.from_scratch()
+    attempts.install(attempts.old)
+    for request in itertools.count(1):
+        before = machine.inspect("ondemand-web")["Id"]
+        machine.write("/etc/ondemand/web.env", f"NUMBER={request}\n")
+        killed = machine.run("python3", "-c", REQUESTS, str(request), "create", check=False).returncode != 0
+        standing = machine.sh("docker ps --all --format '{{.Names}}'").split()
+        assert "ondemand-web" in standing or "ondemand-web.previous" in standing, "the old container is never lost"
+        machine.run("/usr/libexec/ondemand-web/container", "create")
+        after = machine.inspect("ondemand-web")
+        assert f"NUMBER={request}" in after["Config"]["Env"] and machine.inspect("ondemand-web.previous")["Id"] == before
+        assert "ondemand-web.next" not in machine.sh("docker ps --all --format '{{.Names}}'")
+        if not killed:
+            break
+    assert request > 5 and machine.get("http://127.0.0.1:8001/") == "200"
+
+
+@pytest.fixture(scope="module")
+def deb_host() -> Iterator[Manager]:
+    need(*TOOLS, root=True)
+    with fresh("bookworm") as machine:
+        yield Manager(machine, "deb")
+
+
+@pytest.fixture
+def deb(deb_host: Manager, tmp_path: Path) -> Iterator[tuple[Attempts, Path]]:
+    """dpkg alone: rpm knows no way back from a scriptlet that fails (it warns, or leaves the package installed)."""
+    found = Attempts(deb_host, tmp_path)
+    yield found, tmp_path
+    found.from_scratch()
+
+
+@pytest.mark.parametrize("script", ["preinst", "prerm"])
+def test_where_an_upgrade_fails_the_old_version_goes_on(deb: tuple[Attempts, Path], script: str) -> None:
+    attempts, directory = deb
+    machine = attempts.machine
+    fails = {script: '[ "$1" != upgrade ] && [ "$1" != failed-upgrade ] || exit 1\n'}
+    attempts.install(attempts.copied(package(directory, "deb", "1", "old", fails if script == "prerm" else {})))
+    before = state(machine)
+    attempts.install(attempts.copied(package(directory, "deb", "2", "new", fails)))
+    assert state(machine) == before and before[0] == "ii  1-1"
+    assert machine.get("http://127.0.0.1:8001/") == "200"
+
+
+def test_where_the_old_prerm_fails_the_new_one_lets_the_upgrade_go_on(deb: tuple[Attempts, Path]) -> None:
+    attempts, directory = deb
+    attempts.install(attempts.copied(package(directory, "deb", "1", "old", {"prerm": '[ "$1" != upgrade ] || exit 1\n'})))
+    attempts.install(attempts.new)
+    assert state(attempts.machine)[0] == "ii  2-1"
+    assert attempts.machine.get("http://127.0.0.1:8001/") == "200"
+
+
+def test_where_a_removal_fails_the_package_is_there_as_before(deb: tuple[Attempts, Path]) -> None:
+    attempts, directory = deb
+    fails_at_its_end = {"prerm": '[ "$1" != remove ] || trap "exit 1" EXIT\n'}
+    attempts.install(attempts.copied(package(directory, "deb", "1", "old", fails_at_its_end)))
+    before = state(attempts.machine)
+    attempts.machine.run("dpkg", "--remove", "ondemand-web", check=False)
+    after = state(attempts.machine)
+    assert after[0].split()[0] in ("ii", "ri") and after[1:] == before[1:]
+    assert attempts.machine.get("http://127.0.0.1:8001/") == "200"

@@ -1,0 +1,157 @@
+"""What clients and administrators may rely on of the relay, on Debian 12 and 13."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import built
+from .machine import GET, Machine
+
+SITE = """
+[package]
+version = "1"
+
+[container.nginx]
+image = "nginx:1.27"
+ports = ["80:80"]
+
+[container.proxied]
+image = "nginx:1.27"
+ports = ["8081:80"]
+proxy = "systemd-socket-proxyd"
+
+[container.sleepy]
+image = "servers:1"
+ports = ["8082:80"]
+idle  = "1s"
+
+[container.held]
+image     = "servers:1"
+ports     = ["8083:80"]
+idle      = "1s"
+idle_mode = "connections"
+
+[container.broken]
+image   = "servers:1"
+ports   = ["8084:80"]
+command = ["/servers/exits.py", "3"]
+
+[container.deaf]
+image   = "servers:1"
+ports   = ["8085:9"]
+ready   = { tcp = true, timeout = "1s" }
+
+[container.nowhere]
+image   = "localhost:1/nowhere:1"
+ports   = ["8086:80"]
+
+[container.told]
+image          = "servers:1"
+ports          = ["8087:80"]
+command        = ["/servers/first_line.py"]
+proxy_protocol = "v1"
+
+[container.greets]
+image   = "servers:1"
+ports   = ["8088:80"]
+command = ["/servers/speaks_first.py"]
+"""
+FAILING = {"broken": 8084, "deaf": 8085, "nowhere": 8086}
+
+
+@pytest.fixture(scope="module")
+def site(host: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    packages = built(tmp_path_factory.mktemp("relay"), SITE)
+    host.apt_install(*(path for key, path in packages.items() if key.startswith("deb/")))
+    yield host
+    host.run("apt-get", "purge", "-y", *(f"ondemand-{key.partition('/')[2]}" for key in packages if key.startswith("deb/")))
+
+
+def asleep(machine: Machine, name: str) -> None:
+    machine.run("systemctl", "stop", f"ondemand-{name}-container.service")
+
+
+def running(machine: Machine, name: str) -> bool:
+    return bool(machine.inspect(f"ondemand-{name}")["State"]["Running"])
+
+
+def until_asleep(machine: Machine, name: str) -> None:
+    machine.sh(f"until [ $(systemctl is-active ondemand-{name}-container) = inactive ]; do :; done", timeout=60)
+
+
+@pytest.mark.parametrize("count", [1000, 3000])
+def test_a_thousand_clients_and_more_of_a_cold_start_are_all_answered(site: Machine, count: int) -> None:
+    asleep(site, "greets")
+    assert site.clients(count, ("127.0.0.1", 8088), "") == ["220 hello"] * count
+
+
+def test_a_client_that_half_closes_gets_its_answer(site: Machine) -> None:
+    assert "200 OK" in site.sh(r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -N 127.0.0.1 80")
+
+
+def test_systemds_own_proxy_can_be_chosen(site: Machine) -> None:
+    asleep(site, "proxied")
+    assert site.clients(200, ("127.0.0.1", 8081)) == ["HTTP/1.1 200 OK"] * 200
+    assert "systemd-socket-proxyd" in site.sh("cat /proc/$(systemctl show -P MainPID ondemand-proxied)/cmdline")
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failing_service_turns_clients_away_and_heals_by_itself(site: Machine, name: str) -> None:
+    outcomes = site.clients(500, ("127.0.0.1", FAILING[name]), limit=30)
+    assert set(outcomes) <= {"", "ConnectionResetError"}, "neither an answer nor a client that waits in vain"
+    assert site.sh(f"systemctl is-active ondemand-{name}.socket") == "active\n"
+    heal = {"broken": "docker create --name ondemand-broken --label ondemand.spec=$SPEC servers:1",
+            "deaf": "docker create --name ondemand-deaf --label ondemand.spec=$SPEC --env PORTS=9 servers:1",
+            "nowhere": "docker tag servers:1 localhost:1/nowhere:1"}[name]
+    spec = "" if name == "nowhere" else site.inspect(f"ondemand-{name}")["Config"]["Labels"]["ondemand.spec"]
+    site.sh(f"SPEC={spec}; " + ("" if name == "nowhere" else f"docker rm -f ondemand-{name}; ") + heal)
+    site.until_answered(f"http://127.0.0.1:{FAILING[name]}/")
+
+
+def test_a_container_that_dies_while_awake_is_started_by_the_next_connection(site: Machine) -> None:
+    assert site.get("http://127.0.0.1/") == "200"
+    site.run("docker", "kill", "ondemand-nginx")
+    site.until_answered("http://127.0.0.1/")
+    assert running(site, "nginx")
+
+
+def test_without_traffic_the_container_is_put_to_sleep_and_nothing_has_failed(site: Machine) -> None:
+    assert site.get("http://127.0.0.1:8082/") == "200"
+    until_asleep(site, "sleepy")
+    assert not running(site, "sleepy")
+    assert site.sh("systemctl list-units --failed --no-legend 'ondemand-sleepy*'; pgrep -f ondemand-sleepy/ | wc -l") == "1\n", (
+        "no process is left (but the shell that counts)")
+    assert site.get("http://127.0.0.1:8082/") == "200"
+
+
+@pytest.mark.parametrize(("name", "port", "sleeps"), [("sleepy", 8082, True), ("held", 8083, False)])
+def test_a_silent_connection_keeps_a_container_awake_only_where_that_is_declared(
+    site: Machine, name: str, port: int, sleeps: bool,
+) -> None:
+    silent = site.start("nc", "-N", "127.0.0.1", str(port))
+    assert site.get(f"http://127.0.0.1:{port}/") == "200"
+    if sleeps:
+        until_asleep(site, name)
+    else:
+        site.run("sleep", "4")  # that nothing happens in four times the idle time can only be waited for
+        assert running(site, name)
+    silent.communicate()  # ends its side, and the server then its own
+    until_asleep(site, name)
+
+
+def test_clients_that_come_while_the_container_is_stopped_are_answered_by_its_next_start(site: Machine) -> None:
+    for _ in range(5):
+        assert site.get("http://127.0.0.1:8082/") == "200"
+        stop = site.start("systemctl", "stop", "ondemand-sleepy-container")
+        answers = site.clients(30, ("127.0.0.1", 8082))
+        stop.wait(timeout=60)
+        assert set(answers) <= {"HTTP/1.0 200 OK", "", "ConnectionResetError"}
+        assert site.get("http://127.0.0.1:8082/") == "200"
+
+
+def test_the_container_is_told_who_its_client_is(site: Machine) -> None:
+    (line,) = site.clients(1, ("127.0.0.1", 8087), GET)
+    words = line.split()
+    assert words[:4] == ["PROXY", "TCP4", "127.0.0.1", "127.0.0.1"] and words[5] == "8087"
