@@ -16,7 +16,7 @@ CONTAINER = UNITS
 ENVIRONMENT_FILE = "/etc/ondemand/{}.env".format(PACKAGE[len("ondemand-"):])
 STATE = "/run/{}".format(PACKAGE)
 CONTROL = STATE + "/control"  # the socket of control.py
-FAILURES = STATE + "/failures"  # how many starts in a row have failed
+END = STATE + "/end"  # when the container last ended, and how many starts in a row had failed then
 
 
 class Failure(Exception):

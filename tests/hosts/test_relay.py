@@ -110,6 +110,18 @@ def test_a_failing_service_turns_clients_away_and_heals_by_itself(site: Machine,
     site.until_answered(f"http://127.0.0.1:{FAILING[name]}/")
 
 
+def test_a_start_that_fails_before_the_relay_is_there_turns_its_clients_away_too(site: Machine) -> None:
+    site.run("systemctl", "stop", "ondemand-deaf.socket", "ondemand-deaf.service", "ondemand-deaf-container.service")
+    site.write("/etc/systemd/system/ondemand-deaf.service.d/slow.conf",
+               "[Service]\nExecStart=\nExecStart=/bin/sh -c 'sleep 3; exec /usr/libexec/ondemand-deaf/relay 9'\n")
+    site.run("systemctl", "daemon-reload")
+    site.run("systemctl", "start", "ondemand-deaf.socket")
+    site.sh("docker rm -f ondemand-deaf")
+    outcomes = site.clients(5, ("127.0.0.1", 8085), limit=30)
+    site.sh("rm -r /etc/systemd/system/ondemand-deaf.service.d; systemctl daemon-reload")
+    assert set(outcomes) <= {"", "ConnectionResetError"}
+
+
 def test_a_container_that_dies_while_awake_is_started_by_the_next_connection(site: Machine) -> None:
     assert site.get("http://127.0.0.1/") == "200"
     site.run("docker", "kill", "ondemand-nginx")

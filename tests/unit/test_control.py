@@ -1,0 +1,81 @@
+"""What the helpers may rely on of what they tell each other."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from helpers import load
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> ModuleType:
+    module = load("control.py")
+    module.CONTROL = str(tmp_path / "control")
+    module.END = str(tmp_path / "end")
+    return module
+
+
+def heard(server: Any, descriptors: list[int]) -> list[str]:
+    return [words for descriptor in descriptors if (words := server.heard(descriptor))]
+
+
+def test_who_comes_late_is_told_the_last_that_was_said(control: ModuleType) -> None:
+    server = control.Server()
+    server.tell("started 172.17.0.2 42")
+    server.tell("ready 172.17.0.2")
+    client = control.Client()
+    server.heard(server.listener.fileno())
+    assert client.receive() == ["ready", "172.17.0.2"]
+    server.tell("stopping")
+    assert client.receive() == ["stopping"]
+
+
+def test_the_end_of_run_is_heard_as_an_end(control: ModuleType) -> None:
+    server = control.Server()
+    client = control.Client()
+    server.heard(server.listener.fileno())
+    for connection in server.clients.values():
+        connection.close()
+    assert client.receive() == []
+
+
+def test_where_run_is_not_there_nobody_is_reached(control: ModuleType) -> None:
+    with pytest.raises(OSError):
+        control.Client()
+    control.Server().listener.close()
+    with pytest.raises(OSError):
+        control.Client()
+
+
+def test_only_what_a_helper_may_say_is_heard(control: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = control.Server()
+    client = control.Client()
+    server.heard(server.listener.fileno())
+    client.tell("nonsense")
+    client.tell("idle")
+    (descriptor,) = server.clients
+    monkeypatch.setattr(control, "_allowed", lambda _: ("idle",))
+    assert heard(server, [descriptor, descriptor]) == ["idle"]
+
+
+def test_an_end_after_the_beginning_is_noticed_and_failures_are_counted(control: ModuleType) -> None:
+    assert not control.ended_meanwhile() and control.failures() == 0
+    control.tell_end(3)
+    assert control.ended_meanwhile() and control.failures() == 3
+
+
+def test_an_end_from_before_the_beginning_does_not_count(control: ModuleType) -> None:
+    with open("/proc/self/stat", "rb") as stat:
+        begin = int(stat.read().rsplit(b")", 1)[1].split()[19]) / control.os.sysconf("SC_CLK_TCK")
+    Path(control.END).write_text(f"2 {begin - 0.001}\n")
+    assert not control.ended_meanwhile()
+
+
+def test_an_end_that_can_not_be_read_is_none(control: ModuleType) -> None:
+    Path(control.END).write_text("rubbish\n")
+    assert control.failures() == 0 and not control.ended_meanwhile()
+    assert time.clock_gettime(control.CLOCK_BOOTTIME) > 0
