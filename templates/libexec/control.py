@@ -66,6 +66,9 @@ class Server:
             except OSError:
                 return ""
             client = _packets(accepted)
+            if not _allowed(client):
+                client.close()
+                return ""
             self.clients[accepted] = client
             if self.last:
                 self._send(client, self.last)
@@ -147,7 +150,7 @@ def _packets(descriptor=None):
 
 
 def _allowed(client):
-    """Return what a helper may say: root and the service's own processes speak, nobody else."""
+    """Return what a helper may say: root and the service's own processes are heard, nobody else."""
     pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
     if user == 0:
         return ("listens", "failed", "idle")

@@ -163,6 +163,14 @@ def test_clients_that_come_while_the_container_is_stopped_are_answered_by_its_ne
         assert site.get("http://127.0.0.1:8082/") == "200"
 
 
+def test_other_users_of_the_host_learn_nothing_and_stop_nothing(site: Machine) -> None:
+    assert site.get("http://127.0.0.1/") == "200"
+    script = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
+              "s.connect('/run/ondemand-nginx/control'); print(s.recv(100))")
+    assert site.run("python3", "-c", script).stdout.startswith("b'ready 172.17.0.")
+    assert site.run("setpriv", "--reuid=65534", "--clear-groups", "python3", "-c", script).stdout == "b''\n"
+
+
 def test_the_container_is_told_who_its_client_is(site: Machine) -> None:
     (line,) = site.clients(1, ("127.0.0.1", 8087), GET)
     words = line.split()

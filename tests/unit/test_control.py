@@ -62,6 +62,15 @@ def test_only_what_a_helper_may_say_is_heard(control: ModuleType, monkeypatch: p
     assert heard(server, [descriptor, descriptor]) == ["idle"]
 
 
+def test_nobody_else_is_listened_to(control: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = control.Server()
+    server.tell("ready 172.17.0.2")
+    monkeypatch.setattr(control, "_allowed", lambda _: ())
+    client = control.Client()
+    server.heard(server.listener.fileno())
+    assert client.receive() == [] and not server.clients
+
+
 def test_an_end_after_the_beginning_is_noticed_and_failures_are_counted(control: ModuleType) -> None:
     assert not control.ended_meanwhile() and control.failures() == 0
     control.tell_end(3)
