@@ -57,6 +57,26 @@ def test_in_a_chroot(unbooted_host: Machine, package: Path) -> None:
     assert unbooted_host.get() == "200"
 
 
+def test_an_upgrade_and_a_removal_in_a_chroot(unbooted_host: Machine, package: Path, tmp_path: Path) -> None:
+    kind = "deb" if package.suffix == ".deb" else "rpm"
+    newer = built(tmp_path, NGINX.replace("1.27.0", "1.27.1") + 'env = { NEW = "1" }\n')[f"{kind}/nginx"]
+    if kind == "deb":
+        install, remove = ["apt-get", "install", "-y"], ["apt-get", "purge", "-y", "ondemand-nginx"]
+    else:
+        install, remove = [*DNF, "install"], [*DNF, "remove", "ondemand-nginx"]
+        unbooted_host.chroot(*install, *unbooted_host.copy_in(stub()))
+    traces = "find /etc /usr /var/lib/ondemand -name '*ondemand*' | sort"
+    before = unbooted_host.chroot("sh", "-c", traces + " || true")
+    unbooted_host.chroot(*install, *unbooted_host.copy_in(package))
+    assert own_lines(unbooted_host.chroot(*install, *unbooted_host.copy_in(newer))) == [NO_SYSTEMD]
+    unbooted_host.chroot(*remove)
+    assert unbooted_host.chroot("sh", "-c", traces + " || true") == before
+    unbooted_host.chroot(*install, *unbooted_host.copy_in(newer))
+    unbooted_host.boot()
+    assert unbooted_host.get() == "200"
+    assert "NEW=1" in unbooted_host.inspect("ondemand-nginx")["Config"]["Env"]
+
+
 def test_into_another_root_file_system(unbooted_host: Machine, tmp_path: Path) -> None:
     packages = built(tmp_path, NGINX)
     done = subprocess.run([*DNF, f"--installroot={unbooted_host.directory}", "--setopt=keepcache=0", "install", stub(),

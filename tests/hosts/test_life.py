@@ -306,6 +306,24 @@ def test_who_holds_the_address_is_told_and_the_socket_comes_up_once_it_is_free(m
     assert machine.get("http://127.0.0.1:8001/") == "200"
 
 
+def test_an_address_taken_at_boot_is_told_and_opened_once_it_is_free(manager: Manager, build) -> None:
+    machine = manager.machine
+    manager.install(build(web("1")))
+    machine.write("/etc/systemd/system/holder.socket",
+                  f"[Unit]\nBefore={SOCKET}\n[Socket]\nListenStream=8001\n[Install]\nWantedBy=sockets.target\n")
+    machine.write("/etc/systemd/system/holder.service", "[Service]\nExecStart=sleep infinity\n")
+    machine.run("systemctl", "enable", "holder.socket")
+    machine.reboot()
+    assert is_(machine, "active") == "failed"
+    assert "ondemand-web: [::]:8001 is held by holder.socket; free it, then " in machine.journal(SOCKET)
+    machine.run("systemctl", "disable", "--now", "holder.socket")
+    machine.run("systemctl", "start", SOCKET)
+    assert machine.get("http://127.0.0.1:8001/") == "200"
+    machine.sh("rm /etc/systemd/system/holder.*; systemctl daemon-reload")
+    machine.reboot()
+    assert machine.get("http://127.0.0.1:8001/") == "200"
+
+
 def test_two_packages_with_one_address_are_told_of_each_other(manager: Manager, build) -> None:
     manager.install(build(web("1")))
     said = manager.install(build(web("1").replace("container.web", "container.other"), "other"))
