@@ -117,10 +117,8 @@ FIELDS: tuple[Field, ...] = (
     Field("requires", values.array(NAME), "Other containers of the site, by their declared names, that are woken first.",
           '["db"]', "[]", unsupported=lambda names: 'leave the key out' if names else None,
           limits="any name"),
-    Field("allow", values.array(values.NETWORK), "Who may connect, and so wake the container.",
-          '["10.0.0.0/8", "::1"]', "everyone",
-          unsupported=lambda networks: 'leave the key out and listen on an address that only they reach' if networks else None,
-          limits="any network"),
+    Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
+          "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
 )
 
 BY_KEY = {field.key: field for field in FIELDS}
@@ -132,7 +130,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
             yield "proxy", f'"{SOCKET_PROXYD}" leads one TCP address to one port; leave the key out'
-        for key in ("idle", "proxy_protocol"):
+        for key in ("allow", "idle", "proxy_protocol"):
             if arguments.get(key):
                 yield "proxy", f'"{SOCKET_PROXYD}" has no {key!r}; leave one of the two keys out'
 

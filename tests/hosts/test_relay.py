@@ -53,6 +53,11 @@ ports          = ["8087:80"]
 command        = ["/servers/first_line.py"]
 proxy_protocol = "v1"
 
+[container.guarded]
+image = "servers:1"
+ports = ["8089:80"]
+allow = ["127.0.0.2", "::1"]
+
 [container.greets]
 image   = "servers:1"
 ports   = ["8088:80"]
@@ -169,6 +174,14 @@ def test_other_users_of_the_host_learn_nothing_and_stop_nothing(site: Machine) -
               "s.connect('/run/ondemand-nginx/control'); print(s.recv(100))")
     assert site.run("python3", "-c", script).stdout.startswith("b'ready 172.17.0.")
     assert site.run("setpriv", "--reuid=65534", "--clear-groups", "python3", "-c", script).stdout == "b''\n"
+
+
+def test_who_is_not_allowed_is_not_answered_and_wakes_nothing(site: Machine) -> None:
+    asked = ["curl", "-s", "-o", "/dev/null", "--max-time", "2", "-w", "%{http_code}", "http://127.0.0.1:8089/"]
+    assert site.run(*asked, check=False).stdout == "000" and not running(site, "guarded")
+    assert site.run(*asked, "--interface", "127.0.0.2").stdout == "200"
+    assert site.get("http://[::1]:8089/") == "200"
+    assert site.run(*asked, check=False).stdout == "000"
 
 
 def test_the_container_is_told_who_its_client_is(site: Machine) -> None:

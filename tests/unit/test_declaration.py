@@ -175,7 +175,8 @@ def test_addresses_that_the_kernel_takes_together_do_not_clash(tmp_path: Path, o
 
 
 @pytest.mark.parametrize(("lines", "why"), [
-    ('idle = "10min"', "has no 'idle'"), ('proxy_protocol = "v1"', "has no 'proxy_protocol'")])
+    ('idle = "10min"', "has no 'idle'"), ('allow = ["::1"]', "has no 'allow'"),
+    ('proxy_protocol = "v1"', "has no 'proxy_protocol'")])
 def test_keys_that_contradict_each_other_are_told(tmp_path: Path, lines: str, why: str) -> None:
     (fault,) = faults(tmp_path, with_key(f'proxy = "systemd-socket-proxyd"\n{lines}'))
     assert fault.startswith('x.toml:5: container.nginx.proxy: "systemd-socket-proxyd" ') and why in fault
@@ -188,7 +189,7 @@ def test_systemds_proxy_leads_one_tcp_address(tmp_path: Path, ports: str) -> Non
 
 
 @pytest.mark.parametrize("line", [
-    'idle_action = "pause"', 'requires = ["db"]', 'allow = ["10.0.0.0/8"]',
+    'idle_action = "pause"', 'requires = ["db"]',
     'ready = { http = "/healthz", status = 200, timeout = "60s" }', "ready = { healthcheck = true }",
     'ready = { exec = ["pg_isready"] }', 'ready = { log = "ready to accept" }'])
 def test_a_key_without_effect_in_this_release_is_refused_not_ignored(tmp_path: Path, line: str) -> None:

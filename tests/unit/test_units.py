@@ -39,6 +39,12 @@ def test_the_socket_starts_the_proxy_and_the_proxy_the_container() -> None:
     assert proxy["ExecStart"] == ["/usr/libexec/ondemand-nginx/relay 80"]
 
 
+def test_the_kernel_drops_the_packets_of_all_who_are_not_allowed() -> None:
+    allowed = dataclasses.replace(NGINX, allow=(ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")))
+    socket = settings(units(allowed)["ondemand-nginx.socket"])
+    assert socket["IPAddressDeny"] == ["any"] and socket["IPAddressAllow"] == ["10.0.0.0/8 ::1/128"]
+
+
 def test_systemds_own_proxy_can_be_had() -> None:
     texts = units(dataclasses.replace(NGINX, proxy=SOCKET_PROXYD))
     proxy = settings(texts["ondemand-nginx.service"])
@@ -52,6 +58,7 @@ def test_systemds_own_proxy_can_be_had() -> None:
 
 @pytest.mark.parametrize(("changes", "options"), [
     ({"idle": 600.0}, "--idle 600"), ({"idle": 0.5, "idle_mode": "connections"}, "--idle 0.5 --idle-mode connections"),
+    ({"allow": (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))}, "--allow 10.0.0.0/8 --allow ::1/128"),
     ({"proxy_protocol": "v2"}, "--proxy-protocol v2"), ({"idle": 60.0, "proxy_protocol": "v1"}, "--idle 60 --proxy-protocol v1")])
 def test_the_relay_is_told_what_is_declared(changes: dict[str, Any], options: str) -> None:
     proxy = settings(units(dataclasses.replace(NGINX, **changes))["ondemand-nginx.service"])
