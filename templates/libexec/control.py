@@ -99,11 +99,15 @@ def failures():
     return _end()[0]
 
 
-def ended_meanwhile():
-    """Return whether the container has ended since this process began, too early for a connection to `run`."""
+def failed_meanwhile():
+    """Return the same where that was after this process began, too early for a connection to `run`; else 0.
+
+    A container that was stopped, though, counts for nothing: the next one starts in its place.
+    """
     with open("/proc/self/stat", "rb") as stat:
         begin = int(stat.read().rsplit(b")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-    return _end()[1] > begin + BEGIN_PRECISION
+    count, when = _end()
+    return count if when > begin + BEGIN_PRECISION else 0
 
 
 def _end():
