@@ -17,7 +17,6 @@ import time
 from names import CONTROL, END, UNITS
 
 LONGEST = 256  # bytes of a packet
-BEGIN_PRECISION = 0.02  # seconds; a start that fails takes longer than that, an end just before this process does not count
 CLOCK_BOOTTIME = 7  # the clock of the 22nd field of proc_pid_stat(5); Python names it from 3.7 on
 SO_PEERCRED_SIZE = struct.calcsize("3i")
 
@@ -94,29 +93,20 @@ def tell_end(failures):
     os.rename(END + ".new", END)
 
 
-def failures():
-    """Return how many starts in a row had failed when the container last ended."""
-    return _end()[0]
-
-
-def failed_meanwhile():
-    """Return the same where that was after this process began, too early for a connection to `run`; else 0.
-
-    A container that was stopped, though, counts for nothing: the next one starts in its place.
-    """
-    with open("/proc/self/stat", "rb") as stat:
-        begin = int(stat.read().rsplit(b")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-    count, when = _end()
-    return count if when > begin + BEGIN_PRECISION else 0
-
-
-def _end():
+def last_end():
+    """Return how many starts in a row had failed when the container last ended, and when that was (CLOCK_BOOTTIME, seconds)."""
     try:
         with open(END) as stream:
             count, when = stream.read().split()
         return int(count), float(when)
     except (FileNotFoundError, ValueError):
         return 0, 0.0
+
+
+def begin_of_process():
+    """Return when this process was made (CLOCK_BOOTTIME, seconds), at most a clock tick too early."""
+    with open("/proc/self/stat", "rb") as stat:
+        return int(stat.read().rsplit(b")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
 
 
 class Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -70,24 +71,13 @@ def test_nobody_else_is_listened_to(control: ModuleType, monkeypatch: pytest.Mon
     assert client.receive() == [] and not server.clients
 
 
-def test_a_start_that_failed_after_the_beginning_is_noticed(control: ModuleType) -> None:
-    assert control.failed_meanwhile() == 0 and control.failures() == 0
+def test_the_last_end_is_known_with_its_time(control: ModuleType) -> None:
+    assert control.last_end() == (0, 0.0)
     control.tell_end(3)
-    assert control.failed_meanwhile() == 3 and control.failures() == 3
-
-
-def test_a_container_that_was_stopped_after_the_beginning_has_not_failed(control: ModuleType) -> None:
-    control.tell_end(0)
-    assert control.failed_meanwhile() == 0
-
-
-def test_a_start_that_failed_before_the_beginning_does_not_count(control: ModuleType) -> None:
-    with open("/proc/self/stat", "rb") as stat:
-        begin = int(stat.read().rsplit(b")", 1)[1].split()[19]) / control.os.sysconf("SC_CLK_TCK")
-    Path(control.END).write_text(f"2 {begin - 0.001}\n")
-    assert control.failed_meanwhile() == 0 and control.failures() == 2
+    count, when = control.last_end()
+    assert count == 3 and control.begin_of_process() < when <= time.clock_gettime(control.CLOCK_BOOTTIME)
 
 
 def test_an_end_that_can_not_be_read_is_none(control: ModuleType) -> None:
     Path(control.END).write_text("rubbish\n")
-    assert control.failures() == 0 and control.failed_meanwhile() == 0
+    assert control.last_end() == (0, 0.0)

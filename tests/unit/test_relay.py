@@ -55,6 +55,23 @@ def test_unix_sockets_are_guarded_by_their_permissions(relay: ModuleType) -> Non
     assert relay.is_allowed(Client("", socket.AF_UNIX), networks("10.0.0.0/8"))
 
 
+@pytest.mark.parametrize(("failures", "ended", "now", "failed"), [
+    (1, 10.0, 10.1, True),  # after this process was made
+    (1, 9.95, 10.1, True),  # a moment before: systemd made the other process first
+    (1, 9.8, 10.1, False),  # the life before, parted from this one by the shortest pause
+    (1, 9.8, 15.1, True),  # the life before, but none has begun since
+    (0, 10.0, 15.1, False)])  # it was stopped
+def test_a_start_that_failed_before_anybody_was_told_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, failures: int, ended: float, now: float, failed: bool,
+) -> None:
+    service = RELAY.Service.__new__(RELAY.Service)
+    service.failures = 0
+    monkeypatch.setattr(RELAY, "last_end", lambda: (failures, ended))
+    monkeypatch.setattr(RELAY, "begin_of_process", lambda: 10.0)
+    monkeypatch.setattr(RELAY.time, "clock_gettime", lambda _: now)
+    assert service.has_failed_already() == failed and service.failures == (failures if failed else 0)
+
+
 @pytest.mark.parametrize("argv", [[], ["--idle"], ["--idle", "x", "80"], ["--idle-mode", "never", "80"], ["--allow", "x", "80"],
                                   ["--proxy-protocol", "v3", "80"], ["--unknown", "1", "80"], ["http"]])
 def test_a_call_that_makes_no_sense_shows_how_to_call_it(
