@@ -24,10 +24,15 @@ class Failure(Exception):
 
 
 class Lock:
-    """One of several helpers of the package at a time; ends with the process, leaves no file."""
+    """One of several helpers of the package at a time; ends with the process, leaves no file.
+
+    A child that was handed it, by ``close_fds=False``, holds it on should the helper be killed: `docker create` goes on alone,
+    and the next helper waits for what comes of it.
+    """
 
     def __enter__(self):
         self.descriptor = os.open(HERE, os.O_RDONLY)
+        os.set_inheritable(self.descriptor, True)
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_):

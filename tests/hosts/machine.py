@@ -57,6 +57,19 @@ print(json.dumps(asyncio.run(main())))
 DNF = ("dnf", "-y", "--disablerepo=*", "--nogpgcheck")
 GET = "GET / HTTP/1.0\r\n\r\n"
 
+# Images are kept, caches and logs are the package managers' own.
+_TRACES = r"""
+docker ps --all --format '{{.Names}} {{.State}} {{.Label "ondemand.spec"}}' | sort
+docker volume ls --quiet; docker network ls --format '{{.Name}}'
+ss -Hltnx | awk '{print $1, $5}' | grep -v '/run/docker\|/run/containerd\|/var/run/docker\|@' | sort
+systemctl list-unit-files --no-legend; systemctl list-units --all --no-legend --plain 'ondemand*'
+getent passwd; getent group
+find /etc /usr /opt /srv /var/lib /var/spool /run/systemd/system /run/systemd/transient /run/systemd/generator* /run/ondemand* \
+    -path /var/lib/docker -prune -o -path /var/lib/containerd -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune \
+    -o -path /var/lib/rpm -prune -o -path /var/lib/dnf -prune -o -path /var/lib/systemd/timers -prune \
+    -o -name '*.cache' -o -name __pycache__ -prune -o -print 2>/dev/null | sort
+"""
+
 
 # Runs on the host: a new client every 20 ms until standard input ends; prints how many got what, as JSON.
 _STEADY = r"""
@@ -225,6 +238,10 @@ class Machine:
         """Return what a unit and its processes said."""
         self.run("journalctl", "--sync")
         return self.run("journalctl", "--unit", unit, "--output=cat", "--no-pager").stdout
+
+    def traces(self) -> list[str]:
+        """Return everything of the host that a package could leave behind, a line a thing."""
+        return self.sh(_TRACES).splitlines()
 
     def reboot(self) -> None:
         """Reboot the host from within; systemd-nspawn ends with 133 then and is started again."""

@@ -14,17 +14,6 @@ from .managers import Manager
 from .roots import SUITES
 
 SOCKET, CONTAINER = "ondemand-web.socket", "ondemand-web-container.service"
-# Everything of a host that a package could leave behind; images are kept, caches and logs are the package managers' own.
-TRACES = """
-docker ps --all --quiet; docker volume ls --quiet; docker network ls --format '{{.Name}}'
-ss -Hltnx | awk '{print $1, $5}' | grep -v '/run/docker\\|/run/containerd\\|/var/run/docker\\|@' | sort
-systemctl list-unit-files --no-legend; systemctl list-units --all --no-legend --plain 'ondemand*'
-getent passwd; getent group
-find /etc /usr /opt /srv /var/lib /var/spool /run/systemd/system /run/systemd/transient /run/systemd/generator* /run/ondemand* \
-    -path /var/lib/docker -prune -o -path /var/lib/containerd -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune \
-    -o -path /var/lib/rpm -prune -o -path /var/lib/dnf -prune -o -path /var/lib/systemd/timers -prune \
-    -o -name '*.cache' -o -name __pycache__ -prune -o -print 2>/dev/null | sort
-"""
 
 
 def web(version: str = "1", image: str = "servers:1", port: int = 8001, more: str = "") -> str:
@@ -240,13 +229,13 @@ def test_a_purge_leaves_no_trace(manager: Manager, build) -> None:
     machine = manager.machine
     manager.install(build(web("0", port=8009)))
     manager.purge("ondemand-web")  # what the package managers themselves leave at their first use is there now
-    before = machine.sh(TRACES)
+    before = machine.traces()
     manager.install(build(web("1")))
     machine.get("http://127.0.0.1:8001/")
     manager.install(build(web("2", more='env = { NEW = "1" }')))
     machine.get("http://127.0.0.1:8001/")
     assert said_by(manager.purge("ondemand-web")) == []
-    assert machine.sh(TRACES).splitlines() == before.splitlines()
+    assert machine.traces() == before
     assert manager.version("ondemand-web") == ""
 
 
