@@ -15,7 +15,7 @@ from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.formats import FORMATS
 
 from .conftest import TOOLS
-from .machine import Machine, fresh
+from .machine import DNF, Machine, fresh, stub
 from .managers import Manager
 
 KILL_AT, KILLED = "/run/kill-at", "/run/killed"
@@ -169,18 +169,51 @@ def test_a_helper_that_breaks_off_is_told_with_what_it_leaves(attempts: Attempts
 
 
 @pytest.fixture(scope="module")
-def deb_host() -> Iterator[Manager]:
+def bookworm() -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh("bookworm") as machine:
-        yield Manager(machine, "deb")
+        yield machine
+
+
+def test_dnf_completes_what_was_killed(bookworm: Machine, tmp_path: Path) -> None:
+    """What was installed with a killed scriptlet is installed for dnf: `dnf reinstall` runs the scriptlets again."""
+    attempts = Attempts(Manager(bookworm, "rpm"), tmp_path)
+    (needs,) = bookworm.copy_in(stub())
+
+    def dnf(*argv: str, killed: bool = False) -> None:
+        if killed:
+            attempts.killed_at(3)
+        bookworm.run(*DNF, *argv, check=not killed)
+        assert attempts.was_killed() == killed
+
+    dnf("install", needs, attempts.old)
+    installed = state(bookworm)
+    dnf("install", attempts.new)
+    upgraded = state(bookworm)
+    dnf("remove", "ondemand-web")
+    removed = state(bookworm)
+    attempts.from_scratch()
+    dnf("install", attempts.old, killed=True)
+    dnf("reinstall", attempts.old)
+    assert state(bookworm) == installed
+    dnf("install", attempts.new, killed=True)
+    dnf("reinstall", attempts.new)
+    assert state(bookworm) == upgraded
+    dnf("remove", "ondemand-web", killed=True)
+    dnf("remove", "ondemand-web")
+    assert state(bookworm) == removed
+    attempts.from_scratch()
+    bookworm.run(*DNF, "remove", "debian-host")
 
 
 @pytest.fixture
-def deb(deb_host: Manager, tmp_path: Path) -> Iterator[tuple[Attempts, Path]]:
+def deb(bookworm: Machine, tmp_path: Path) -> Iterator[tuple[Attempts, Path]]:
     """dpkg alone: rpm knows no way back from a scriptlet that fails (it warns, or leaves the package installed)."""
-    found = Attempts(deb_host, tmp_path)
+    manager = Manager(bookworm, "deb")
+    found = Attempts(manager, tmp_path)
     yield found, tmp_path
     found.from_scratch()
+    assert manager.version("ondemand-web") == "", "the next test begins without the package"
 
 
 @pytest.mark.parametrize("script", ["preinst", "prerm"])
@@ -205,10 +238,10 @@ def test_where_the_old_prerm_fails_the_new_one_lets_the_upgrade_go_on(deb: tuple
 
 def test_where_a_removal_fails_the_package_is_there_as_before(deb: tuple[Attempts, Path]) -> None:
     attempts, directory = deb
-    fails_at_its_end = {"prerm": '[ "$1" != remove ] || trap "exit 1" EXIT\n'}
+    fails_at_its_end = {"prerm": '[ "$1" != remove ] || [ ! -e /run/fails ] || trap "exit 1" EXIT\n'}
     attempts.install(attempts.copied(package(directory, "deb", "1", "old", fails_at_its_end)))
     before = state(attempts.machine)
-    attempts.machine.run("dpkg", "--remove", "ondemand-web", check=False)
+    attempts.machine.sh("touch /run/fails; dpkg --remove ondemand-web; rm /run/fails", check=False)
     after = state(attempts.machine)
     assert after[0].split()[0] in ("ii", "ri") and after[1:] == before[1:]
     assert attempts.machine.get("http://127.0.0.1:8001/") == "200"

@@ -15,6 +15,8 @@ from .machine import DNF, Machine, stub, unbooted
 from .roots import SUITES
 
 NO_SYSTEMD = "ondemand-nginx: systemd does not run here; the first connection creates the container"
+REMOVED_WITHOUT_SYSTEMD = ("ondemand-nginx: systemd does not run here; where the container was made before, 'docker rm --force "
+                           "ondemand-nginx.next ondemand-nginx ondemand-nginx.previous' removes it")
 NO_ENGINE = "ondemand-nginx: no Docker engine answers on /run/docker.sock; the first connection creates the container"
 
 
@@ -69,7 +71,8 @@ def test_an_upgrade_and_a_removal_in_a_chroot(unbooted_host: Machine, package: P
     before = unbooted_host.chroot("sh", "-c", traces + " || true")
     unbooted_host.chroot(*install, *unbooted_host.copy_in(package))
     assert own_lines(unbooted_host.chroot(*install, *unbooted_host.copy_in(newer))) == [NO_SYSTEMD]
-    unbooted_host.chroot(*remove)
+    (line,) = own_lines(unbooted_host.chroot(*remove))
+    assert line == REMOVED_WITHOUT_SYSTEMD
     assert unbooted_host.chroot("sh", "-c", traces + " || true") == before
     unbooted_host.chroot(*install, *unbooted_host.copy_in(newer))
     unbooted_host.boot()
@@ -85,6 +88,34 @@ def test_into_another_root_file_system(unbooted_host: Machine, tmp_path: Path) -
     assert own_lines(done.stdout + done.stderr) == [NO_SYSTEMD]
     unbooted_host.boot()
     assert unbooted_host.get() == "200"
+
+
+def test_an_upgrade_and_a_removal_in_another_root_file_system(unbooted_host: Machine, tmp_path: Path) -> None:
+    old, new = (built(tmp_path, NGINX.replace("1.27.0", version))["rpm/nginx"] for version in ("1", "2"))
+    for *command, expected in [("install", stub(), old, NO_SYSTEMD), ("upgrade", new, NO_SYSTEMD),
+                               ("remove", "ondemand-nginx", REMOVED_WITHOUT_SYSTEMD)]:
+        done = subprocess.run([*DNF, f"--installroot={unbooted_host.directory}", "--setopt=keepcache=0", *command],
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert own_lines(done.stdout + done.stderr) == [expected]
+    unbooted_host.boot()
+    assert unbooted_host.sh("systemctl list-unit-files 'ondemand*' --no-legend; ss -Hltn | grep ':80 '; docker ps -aq; "
+                            "find / -xdev -name '*ondemand-nginx*' -not -path '/var/log/*'", check=False) == ""
+
+
+def test_a_host_that_ran_is_upgraded_in_a_chroot(unbooted_host: Machine, package: Path, tmp_path: Path) -> None:
+    kind = "deb" if package.suffix == ".deb" else "rpm"
+    newer = built(tmp_path, NGINX.replace("1.27.0", "1.27.1") + 'env = { NEW = "1" }\n')[f"{kind}/nginx"]
+    unbooted_host.boot()
+    install(unbooted_host, package)
+    assert unbooted_host.get() == "200"
+    unbooted_host.power_off()
+    command = ["apt-get", "install", "-y"] if kind == "deb" else [*DNF, "install"]
+    assert own_lines(unbooted_host.chroot(*command, *unbooted_host.copy_in(newer))) == [NO_SYSTEMD]
+    unbooted_host.boot()
+    assert unbooted_host.get() == "200"
+    assert "NEW=1" in unbooted_host.inspect("ondemand-nginx")["Config"]["Env"]
+    assert not unbooted_host.inspect("ondemand-nginx.previous")["Config"]["Env"]
 
 
 def test_while_the_engine_is_stopped(host: Machine, package: Path) -> None:
@@ -114,6 +145,10 @@ def test_where_policy_rc_d_forbids_every_start(host: Machine, tmp_path: Path) ->
         "enabled\ninactive\n")
     host.run("systemctl", "start", "ondemand-nginx.socket")
     assert host.get() == "200"
+    assert own_lines(install(host, built(tmp_path, NGINX.replace("1.27.0", "1.27.1"))["deb/nginx"])) == []
+    assert host.get() == "200"
+    assert own_lines(host.run("apt-get", "purge", "-y", "ondemand-nginx").stderr) == []
+    assert host.sh("docker ps -aq; ss -Hltn | grep ':80 '", check=False) == ""
 
 
 def test_where_the_image_cant_be_had(host: Machine, tmp_path: Path) -> None:

@@ -152,6 +152,30 @@ def test_where_the_engine_is_gone_the_next_wake_replaces_the_container(manager: 
     assert container_id(machine, "ondemand-web.previous") == before
 
 
+def test_where_the_disk_is_full_the_old_container_goes_on(manager: Manager, build) -> None:
+    machine = manager.machine
+    machine.sh("systemctl stop docker.socket docker; mount -t tmpfs -o size=2m tmpfs /var/lib/docker/containers; "
+               "systemctl start docker")
+    try:
+        manager.install(build(web("1")))
+        before = container_id(machine)
+        assert machine.get("http://127.0.0.1:8001/") == "200"
+        machine.sh("cat /dev/zero >/var/lib/docker/containers/full", check=False)
+        said = manager.install(build(web("2", more='env = { NEW = "1" }')))
+        (line,) = said_by(said)
+        assert line.startswith("ondemand-web: 'docker create' failed for the image servers:1: ")
+        assert "no space left on device" in said and "the next connection tries again" in line
+        assert manager.version("ondemand-web") == "ii 2-1"
+        assert machine.get("http://127.0.0.1:8001/") == "200" and container_id(machine) == before
+        machine.run("rm", "/var/lib/docker/containers/full")
+        sleep(machine)
+        assert '"NEW": "1"' in machine.sh("curl -sS http://127.0.0.1:8001/")
+        assert container_id(machine, "ondemand-web.previous") == before
+    finally:
+        manager.purge("ondemand-web")
+        machine.sh("systemctl stop docker.socket docker; umount /var/lib/docker/containers; systemctl start docker")
+
+
 @pytest.mark.parametrize("awake", [True, False], ids=["awake", "asleep"])
 def test_a_changed_address_is_listened_on_and_the_old_one_is_free(manager: Manager, build, awake: bool) -> None:
     machine = manager.machine
