@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from .roots import root
+from .roots import IMAGES, image, root
 
 _ENVIRON = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
 _NSPAWN = ["systemd-nspawn", "--register=no", "--keep-unit", "--private-network", "--capability=all",
@@ -196,6 +196,12 @@ class Machine:
         """Install .rpm files as an administrator does; a package stands for what the host has from Debian."""
         done = self.run(*DNF, "install", *self.copy_in(stub(), *packages))
         return done.stdout + done.stderr
+
+    def import_image(self, name: str) -> None:
+        """Give the engine one of the tests' images."""
+        changes = [option for change in IMAGES[name][1] for option in ("--change", change)]
+        with image(name).open("rb") as stream:
+            self.run("docker", "import", *changes, "-", name, stdin=stream, timeout=300)
 
     def get(self, url: str = "http://127.0.0.1/", *options: str) -> str:
         """Return the status of one HTTP request."""

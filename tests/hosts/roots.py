@@ -17,15 +17,18 @@ from pathlib import Path
 
 SUITES = ("bookworm", "trixie")
 _PACKAGES = ["systemd", "systemd-sysv", "dbus", "docker.io", "iproute2", "iptables", "curl", "ca-certificates", "procps",
-             "python3", "netcat-openbsd", "dnf", "rpm"]
+             "python3", "netcat-openbsd", "dnf", "rpm", "docker-registry", "nginx-light", "gnupg"]
+_ASLEEP = ["docker-registry", "nginx"]  # services that only the tests start which need them
 _MORE = {"bookworm": [], "trixie": ["docker-cli"]}
 SERVERS = Path(__file__).parent / "servers"
 
 # Name of an image: the Debian packages in it, and the changes that `docker import` applies.
+# Those of ON_EVERY_HOST are there when a host boots; a test that needs another one imports it (Machine.import_image).
 IMAGES = {
     "nginx:1.27": (["nginx-light"], ['CMD ["nginx","-g","daemon off;"]', "EXPOSE 80"]),
     "servers:1": (["python3"], ['ENTRYPOINT ["python3","-u"]', 'CMD ["/servers/show.py"]', "EXPOSE 80"]),
 }
+ON_EVERY_HOST = ("nginx:1.27", "servers:1")
 
 
 def cache() -> Path:
@@ -74,18 +77,18 @@ def root(suite: str) -> Path:
     """Return a root file system with a Docker engine and the images in it; nobody may write to it."""
     from .machine import boot_once
 
-    recipe = _digest(suite, _PACKAGES, _MORE[suite], [(name, IMAGES[name], image(name).name) for name in IMAGES])
+    images = [(name, IMAGES[name], image(name).name) for name in ON_EVERY_HOST]
+    recipe = _digest(suite, _PACKAGES, _ASLEEP, _MORE[suite], images)
     path = cache() / f"root-{suite}-{recipe}"
     with _lock(f"root-{suite}"):
         if not path.exists():
             partial = path.with_name("partial-" + path.name)
             shutil.rmtree(partial, ignore_errors=True)
             _bootstrap(suite, "minbase", _PACKAGES + _MORE[suite], partial)
+            subprocess.run(["systemctl", f"--root={partial}", "--quiet", "disable", *_ASLEEP], check=True)
             with boot_once(partial) as machine:
-                for name, (_, changes) in IMAGES.items():
-                    options = [option for change in changes for option in ("--change", change)]
-                    with image(name).open("rb") as stream:
-                        machine.run("docker", "import", *options, "-", name, stdin=stream, timeout=300)
+                for name in ON_EVERY_HOST:
+                    machine.import_image(name)
                 machine.power_off()
             for old in cache().glob(f"root-{suite}-*"):
                 shutil.rmtree(old)

@@ -8,7 +8,7 @@ from .machine import Machine, fresh
 def test_a_container_starts_and_answers_on_its_own_address(host: Machine) -> None:
     host.run("docker", "run", "--detach", "--name", "web", "nginx:1.27")
     address = host.inspect("web")["NetworkSettings"]["IPAddress"]
-    assert host.get(f"http://{address}/") == "200"
+    host.until_answered(f"http://{address}/")
 
 
 def test_a_reboot_starts_the_host_anew_with_what_was_on_it(host: Machine) -> None:
