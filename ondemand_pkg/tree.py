@@ -23,7 +23,7 @@ from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
 # Programs are executable, modules are not.
-HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "run", "waitport")
+HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "record.py", "run", "waitport")
 PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))

@@ -6,7 +6,10 @@ spoken there; hides sockets and who may say what.
 From `run`, one packet each: "started ADDRESS PID", the engine has started the container; "ready ADDRESS", it listens;
 "stopping", it was asked to stop; "failed COUNT", so many starts in a row have failed, this one too.  The end of the
 connection is the end of the container.
-To `run`: "listens", or "failed" after its time is up, from waitport; "idle" from the proxy.
+To `run`: "listens", or "failed REASON" after its time is up, from waitport; "idle" from the proxy.
+Of a wake, from the proxy: "client WHO CONNECTED", who it is that woke, and when it was connected; "answered WHEN", the first byte
+of the container went to a client (record.py).  Root may ask for "status", which `run` passes to the proxy; its answer, "numbers
+IDLE-LEFT CONNECTIONS" (seconds, or "-" for ever), is passed to who asked.
 """
 
 import _socket
@@ -16,7 +19,7 @@ import time
 
 from names import CONTROL, END, UNITS
 
-LONGEST = 256  # bytes of a packet
+LONGEST = 1024  # bytes of a packet
 CLOCK_BOOTTIME = 7  # the clock of the 22nd field of proc_pid_stat(5); Python names it from 3.7 on
 SO_PEERCRED_SIZE = struct.calcsize("3i")
 
@@ -36,6 +39,7 @@ class Server:
         self.listener.setblocking(False)
         self.clients = {}
         self.last = ""
+        self.askers = set()  # descriptors of those who asked for the proxy's numbers
 
     def tell(self, words):
         """Tell every helper that listens, and those that come later."""
@@ -49,7 +53,21 @@ class Server:
         except OSError:  # it has ended
             self._drop(client)
 
+    def ask(self):
+        """Have the proxy tell its numbers."""
+        for descriptor, client in list(self.clients.items()):
+            if self.last.startswith("ready") and descriptor not in self.askers:
+                self._send_soon(client, "status")
+
+    def _send_soon(self, client, words):
+        """Send what does not matter to who listens just now."""
+        try:
+            client.send(words.encode("ascii"), _socket.MSG_DONTWAIT)
+        except OSError:
+            pass
+
     def _drop(self, client):
+        self.askers.discard(client.fileno())
         del self.clients[client.fileno()]
         client.close()
 
@@ -76,13 +94,19 @@ class Server:
         if client is None:
             return ""  # it was found to have ended meanwhile
         try:
-            words = client.recv(LONGEST).decode("ascii", "replace")
+            words = client.recv(LONGEST).decode("utf-8", "replace")
         except OSError:
             words = ""
         if not words:
             self._drop(client)
-        elif words not in _allowed(client):
+        elif words.partition(" ")[0] not in _allowed(client):
             words = ""
+        elif words == "status":
+            self.askers.add(descriptor)
+            self.ask()
+        elif words.startswith("numbers "):
+            for asker in self.askers:
+                self._send_soon(self.clients[asker], words)
         return words
 
 
@@ -127,9 +151,9 @@ class Client:
         except ConnectionError:
             return []
 
-    def tell(self, word):
+    def tell(self, words):
         try:
-            self.socket.send(word.encode("ascii"))
+            self.socket.send(words.encode("utf-8", "replace")[:LONGEST])
         except OSError:
             pass  # `run` has ended, which receive() tells
 
@@ -147,10 +171,10 @@ def _allowed(client):
     """Return what a helper may say: root and the service's own processes are heard, nobody else."""
     pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
     if user == 0:
-        return ("listens", "failed", "idle")
+        return ("listens", "failed", "idle", "status")
     try:
         with open("/proc/{}/cgroup".format(pid)) as lines:
             ours = any(line.rstrip("\n").endswith("/{}.service".format(UNITS)) for line in lines)
     except OSError:
         ours = False
-    return ("idle",) if ours else ()
+    return ("idle", "client", "answered", "numbers") if ours else ()

@@ -40,7 +40,7 @@ def test_the_administrators_file_is_kept_at_upgrades_and_read_by_root_alone(form
 def test_both_formats_make_the_same_container() -> None:
     deb, rpm = (files(tree.package(NGINX, name, 0)) for name in ("deb", "rpm"))
     shared = [path for path in deb if "/libexec/" in path or "/systemd/system/" in path]
-    assert len(shared) == 15 and all(deb[path] == rpm[path] for path in shared)
+    assert len(shared) == 16 and all(deb[path] == rpm[path] for path in shared)
 
 
 def test_the_label_tells_exactly_what_the_container_is_made_from() -> None:

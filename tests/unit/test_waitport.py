@@ -158,10 +158,11 @@ def test_the_timeout_is_told_with_what_was_waited_for(
 ) -> None:
     run.started("::1")
     assert waitport.main(["--timeout", "0.05", str(port := free_port(socket.AF_INET6))]) == 1
-    assert capsys.readouterr().err == (
+    said = (
         f"ondemand-x: waited 0.05 s for the container to listen on [::1]:{port}, in vain (Connection refused); if it needs "
         'longer, declare ready = { tcp = true, timeout = "..." }\n')
-    assert run.end() == ["failed"]
+    assert capsys.readouterr().err == said
+    assert run.end() == ["failed " + said.strip().removeprefix("ondemand-x: ")]
 
 
 def test_where_run_has_ended_it_has_told_why(waitport: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

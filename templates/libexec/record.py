@@ -1,0 +1,94 @@
+"""What the journal is told of a wake.
+
+Knows the fields of a record, what each of its numbers counts, and the journal's native protocol
+(https://systemd.io/JOURNAL_NATIVE_PROTOCOL/); hides them from `run`, which loads this once the client has its answer.
+
+A wake is a dict of its steps, each a time (CLOCK_BOOTTIME, seconds): "begun", the process of `run` was made; "connected", the
+client that woke came to be connected to the host; "told", the engine was told to start the container; "started", it said that it
+has; "ready", the container was found ready; "answered", its first byte went out to a client.  "client" is who that client is.
+"""
+
+import _socket
+import struct
+
+from names import PACKAGE, UNITS
+
+JOURNAL = "/run/systemd/journal/socket"
+WOKEN = "03eb855e60674ca096582626136989ec"
+FAILED = "44e9934b34144a52873bc6774228defd"
+STEPS = ("told", "started", "ready", "answered")
+PHASES = {"told": ("QUEUED", "queued"), "started": ("ENGINE_START", "engine"), "ready": ("READY", "ready"),
+          "answered": ("FIRST_BYTE", "first byte")}
+LONGEST_REASON = 2000  # characters; a datagram holds some 200 kB
+INFO, WARNING = 6, 4  # syslog(3)
+
+
+def phases(wake):
+    """Return (step, milliseconds) of each phase that came to its end; they add up to the whole.
+
+    Who connected after the engine was told is not who woke the container: without a client the first phase begins with `run`.
+    """
+    begin = before = wake["connected"] if has_client(wake) else wake["begun"]
+    found = []
+    for step in STEPS:
+        if step not in wake:
+            break
+        now = max(before, wake[step])
+        found.append((step, round(1000 * (now - begin)) - round(1000 * (before - begin))))
+        before = now
+    return found
+
+
+def has_client(wake):
+    return "connected" in wake and wake["connected"] <= wake.get("told", wake["connected"])
+
+
+def woken(wake):
+    """Tell of a container that was woken."""
+    parts = phases(wake)
+    total = sum(milliseconds for _, milliseconds in parts)
+    text = "woken {} in {} ms ({})".format(
+        "by " + wake["client"] if has_client(wake) else "without a client", total,
+        ", ".join("{} {}".format(PHASES[step][1], milliseconds) for step, milliseconds in parts))
+    send([("MESSAGE", text), ("MESSAGE_ID", WOKEN), ("PRIORITY", INFO)] + numbers(wake, parts, total))
+
+
+def failed(wake, reason, failures):
+    """Tell of a container that could not be woken, for so many times in a row."""
+    parts = phases(wake)
+    text = "the wake{} failed{}".format(" by " + wake["client"] if has_client(wake) else "",
+                                        ", {} in a row".format(failures) if failures > 1 else "")
+    send([("MESSAGE", text), ("MESSAGE_ID", FAILED), ("PRIORITY", WARNING), ("ONDEMAND_REASON", reason[:LONGEST_REASON]),
+          ("ONDEMAND_FAILURES", failures)] + numbers(wake, parts, None))
+
+
+def numbers(wake, parts, total):
+    fields = [("SYSLOG_IDENTIFIER", PACKAGE), ("ONDEMAND_NAME", PACKAGE[len("ondemand-"):]),
+              ("ONDEMAND_UNIT", UNITS + ".service")]
+    if has_client(wake):
+        fields.append(("ONDEMAND_CLIENT", wake["client"]))
+    fields += [("ONDEMAND_{}_MS".format(PHASES[step][0]), milliseconds) for step, milliseconds in parts]
+    if total is not None:
+        fields.append(("ONDEMAND_TOTAL_MS", total))
+    return fields
+
+
+def serialized(fields):
+    """Return fields as the journal takes them; a value with a line's end in it is preceded by its length."""
+    data = b""
+    for key, value in fields:
+        value = str(value).encode("utf-8", "replace")
+        if b"\n" in value:
+            data += key.encode("ascii") + b"\n" + struct.pack("<Q", len(value)) + value + b"\n"
+        else:
+            data += key.encode("ascii") + b"=" + value + b"\n"
+    return data
+
+
+def send(fields):
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        channel.sendto(serialized(fields), JOURNAL)
+    except OSError:
+        pass  # no journal, no record; nothing else depends on it
+    channel.close()
