@@ -100,7 +100,7 @@ def _common(container: Container) -> list[Entry]:
         *(_file(f"{unit_files.DIRECTORY}/{name}", text) for name, text in unit_files.units(container).items()),
         Entry(container.libexec, Kind.DIRECTORY, 0o755),
         *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), 0o644 if name.endswith(".py") else 0o755)
-          for name in HELPERS + PROXIES[container.proxy]),
+          for name in HELPERS + PROXIES[container.proxy] + (("metrics.py",) if container.metrics else ())),
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),

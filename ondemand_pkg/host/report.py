@@ -16,8 +16,8 @@ from ondemand_pkg.host.systemd import LOOK_BACK_DAYS, PHASES, Record
 
 Paint = Callable[..., str]
 _COLOURS = {"awake": "green", "paused": "cyan", "starting": "yellow", "stopping": "yellow", "failing": "red", "closed": "red"}
-_HEAD = ("NAME", "STATE", "CONN", "LAST WAKE", "TOOK", "P50", "P99", "IDLE LEFT", "PORTS")
-_RIGHT = {"CONN", "TOOK", "P50", "P99", "IDLE LEFT"}
+_HEAD = ("NAME", "STATE", "CONN", "LAST WAKE", "TOOK", "P50", "P99", "LEFT", "PORTS")
+_RIGHT = {"CONN", "TOOK", "P50", "P99", "LEFT"}
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _REMEDIES = {
     JOURNAL: "the journal can't be read, so that wakes and failures are not known; ask as root or as a member of the group "

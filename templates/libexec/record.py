@@ -44,13 +44,14 @@ def has_client(wake):
 
 
 def woken(wake):
-    """Tell of a container that was woken."""
+    """Tell of a container that was woken; return the milliseconds that it took."""
     parts = phases(wake)
     total = sum(milliseconds for _, milliseconds in parts)
     text = "woken {} in {} ms ({})".format(
         "by " + wake["client"] if has_client(wake) else "without a client", total,
         ", ".join("{} {}".format(PHASES[step][1], milliseconds) for step, milliseconds in parts))
     send([("MESSAGE", text), ("MESSAGE_ID", WOKEN), ("PRIORITY", INFO)] + numbers(wake, parts, total))
+    return total
 
 
 def failed(wake, reason, failures):

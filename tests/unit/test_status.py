@@ -52,9 +52,9 @@ def test_the_state_is_what_the_units_and_the_service_itself_make_of_it(
 
 def test_the_table_is_good_to_read_in_80_columns() -> None:
     assert shown(DB, WEB) == [
-        "NAME  STATE    CONN  LAST WAKE   TOOK    P50   P99  IDLE LEFT  PORTS",
-        "db    failing     0  -              -      -     -          -  5432",
-        "web   awake       3  3min ago   274ms  268ms  1.3s       8min  80 127.0.0.1:9000",
+        "NAME  STATE    CONN  LAST WAKE   TOOK    P50   P99  LEFT  PORTS",
+        "db    failing     0  -              -      -     -     -  5432",
+        "web   awake       3  3min ago   274ms  268ms  1.3s  8min  80 127.0.0.1:9000",
         "db: the last 3 wakes failed, 12s ago: the image postgres:16 is not here; 'docker",
         "    pull postgres:16' gets it; the next connection tries again, in 4s at the",
         "    earliest"]
