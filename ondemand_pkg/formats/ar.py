@@ -1,11 +1,14 @@
 """The ar archive, a .deb's outermost layer.
 
-Knows the layout of the archive; hides it behind ``pack``.
+Knows the layout of the archive; hides it behind ``pack`` and ``unpack``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+_MAGIC = b"!<arch>\n"
+_HEADER = 60
 
 
 # An ar archive (ar(5), the "common" variant; deb(5) allows no other) is a magic and members of 60-byte headers:
@@ -20,8 +23,30 @@ from collections.abc import Iterable
 #   00000044  32 2e 30 0a                                      |2.0.|             content, then a newline if it is odd
 def pack(members: Iterable[tuple[str, bytes]], timestamp: int) -> bytes:
     """Return contents, each with its name of at most 16 ASCII characters, as an ar archive of root's files."""
-    parts = [b"!<arch>\n"]
+    parts = [_MAGIC]
     for name, data in members:
         header = f"{name:<16}{timestamp:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n"
         parts += [header.encode("ascii"), data, b"\n" if len(data) % 2 else b""]
     return b"".join(parts)
+
+
+def unpack(archive: bytes) -> list[tuple[str, int, bytes]]:
+    """Return name, mtime and content of each member, as dpkg reads them (a `/` may end a name).
+
+    Raises ValueError for what is no ar archive or breaks off.
+    """
+    if not archive.startswith(_MAGIC):
+        raise ValueError("it is no ar archive")
+    members, position = [], len(_MAGIC)
+    while position < len(archive):
+        header = archive[position:position + _HEADER]
+        position += _HEADER
+        if len(header) != _HEADER or not header.endswith(b"`\n"):
+            raise ValueError("the ar archive is damaged")
+        mtime, size = header[16:28].strip(), header[48:58].strip()
+        if not size.isdigit() or not mtime.isdigit() or position + int(size) > len(archive):
+            raise ValueError("the ar archive breaks off")
+        name = header[:16].decode("ascii", "replace").rstrip(" ").removesuffix("/")
+        members.append((name, int(mtime), archive[position:position + int(size)]))
+        position += int(size) + int(size) % 2
+    return members

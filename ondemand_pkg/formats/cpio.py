@@ -1,15 +1,16 @@
 """The newc cpio archive, an .rpm's payload.
 
-Knows the layout of the archive; hides it behind ``newc``.
+Knows the layout of the archive; hides it behind ``newc`` and ``members``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _MAGIC = "070701"
 _TRAILER = "TRAILER!!!"
+_HEADER = 110
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,33 @@ def _member(member: Member, inode: int, timestamp: int) -> list[bytes]:
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
+
+
+def members(archive: bytes) -> Iterator[Member]:
+    """Yield the members of a cpio archive.
+
+    Raises ValueError for another kind of archive and for one that breaks off.
+    """
+    position = 0
+    while True:
+        header = archive[position:position + _HEADER]
+        if len(header) != _HEADER or header[:6] != _MAGIC.encode("ascii"):
+            raise ValueError("its payload is no newc cpio archive, or breaks off")
+        try:
+            numbers = [int(header[start:start + 8], 16) for start in range(6, _HEADER, 8)]
+        except ValueError:
+            raise ValueError("its cpio archive is damaged") from None
+        mode, size, name_size = numbers[1], numbers[6], numbers[11]
+        start = position + _HEADER
+        name = archive[start:start + name_size - 1].decode("utf-8", "surrogateescape")
+        if name == _TRAILER:
+            return
+        content = _after_padding(start + name_size)
+        if content + size > len(archive):
+            raise ValueError("its cpio archive breaks off")
+        yield Member(name, mode, archive[content:content + size])
+        position = _after_padding(content + size)
+
+
+def _after_padding(position: int) -> int:
+    return position + -position % 4

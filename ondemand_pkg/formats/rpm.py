@@ -33,8 +33,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 _VERSION = re.compile(r"[A-Za-z0-9._+~^]+")  # no hyphen: it parts version and release
 _TYPES = {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK}
 # rpmfiles.h, rpmfileAttrs: CONFIG is 1 and NOREPLACE is 16.
-_FLAGS = {Role.PLAIN: 0, Role.CONFIG: 1 | 16, Role.DOC: 2, Role.LICENSE: 128}
-_SCRIPT_TAGS = {
+FLAGS = {Role.PLAIN: 0, Role.CONFIG: 1 | 16, Role.DOC: 2, Role.LICENSE: 128}
+SCRIPT_TAGS = {
     "pretrans": (Tag.PRETRANS, Tag.PRETRANSPROG),
     "pre": (Tag.PREIN, Tag.PREINPROG),
     "post": (Tag.POSTIN, Tag.POSTINPROG),
@@ -42,7 +42,7 @@ _SCRIPT_TAGS = {
     "postun": (Tag.POSTUN, Tag.POSTUNPROG),
     "posttrans": (Tag.POSTTRANS, Tag.POSTTRANSPROG),
 }
-_RELATION_TAGS = {
+RELATION_TAGS = {
     "requires": (Tag.REQUIRENAME, Tag.REQUIREVERSION, Tag.REQUIREFLAGS),
     "provides": (Tag.PROVIDENAME, Tag.PROVIDEVERSION, Tag.PROVIDEFLAGS),
     "conflicts": (Tag.CONFLICTNAME, Tag.CONFLICTVERSION, Tag.CONFLICTFLAGS),
@@ -88,10 +88,10 @@ def _check(package: Package) -> None:
     if not _VERSION.fullmatch(package.version):
         raise ValueError(f"version: {package.version!r} is no version of an .rpm")
     for name in package.scripts:
-        if name not in _SCRIPT_TAGS:
+        if name not in SCRIPT_TAGS:
             raise ValueError(f"scripts: {name!r} is none of an .rpm")
     for relation in package.relations:
-        if relation not in _RELATION_TAGS:
+        if relation not in RELATION_TAGS:
             raise ValueError(f"relations: {relation!r} is none of an .rpm")
 
 
@@ -153,7 +153,7 @@ def _files(entries: list[Entry], timestamp: int) -> dict[Tag, Value]:
         Tag.FILEDIGESTALGO: _SHA256,
         Tag.FILEDIGESTS: [_digest(entry) for entry in entries],
         Tag.FILELINKTOS: [entry.target for entry in entries],
-        Tag.FILEFLAGS: [_FLAGS[entry.role] for entry in entries],
+        Tag.FILEFLAGS: [FLAGS[entry.role] for entry in entries],
         Tag.FILEUSERNAME: [entry.owner for entry in entries],
         Tag.FILEGROUPNAME: [entry.group for entry in entries],
         Tag.FILEVERIFYFLAGS: [_VERIFY_ALL] * count,
@@ -184,7 +184,7 @@ def _content(entry: Entry) -> bytes:
 def _scripts(package: Package) -> dict[Tag, Value]:
     found: dict[Tag, Value] = {}
     for name, text in package.scripts.items():
-        script, interpreter = _SCRIPT_TAGS[name]
+        script, interpreter = SCRIPT_TAGS[name]
         found |= {script: text.rstrip(), interpreter: rpmdeps.INTERPRETER}
     return found
 
@@ -192,7 +192,7 @@ def _scripts(package: Package) -> dict[Tag, Value]:
 def _relations(package: Package) -> dict[Tag, Value]:
     """Return the dependencies: those given, and those that rpmbuild adds."""
     found = {kind: [rpmdeps.parse(relation, kind not in _NEVER_RICH) for relation in package.relations.get(kind, ())]
-             for kind in _RELATION_TAGS}
+             for kind in RELATION_TAGS}
     version = _version_release(package)
     found["provides"].append(Dependency(package.name, version, Sense.EQUAL))
     found["requires"] += rpmdeps.interpreters(package.scripts)
@@ -203,7 +203,7 @@ def _relations(package: Package) -> dict[Tag, Value]:
     tags: dict[Tag, Value] = {}
     for kind, dependencies in found.items():
         dependencies = rpmdeps.sort(dependencies)
-        names, versions, senses = _RELATION_TAGS[kind]
+        names, versions, senses = RELATION_TAGS[kind]
         tags |= {
             names: [dependency.name for dependency in dependencies],
             versions: [dependency.version for dependency in dependencies],

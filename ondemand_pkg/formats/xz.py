@@ -1,16 +1,20 @@
 """The compression that both formats use.
 
-Knows the one setting of xz that gives the same bytes on every host at a good speed; hides the encoder's filters.
+Knows the one setting of xz that gives the same bytes on every host at a good speed, and how much a foreign archive may
+unfold to; hides the encoder's filters.
 """
 
 from __future__ import annotations
 
 import lzma
+import zlib
 
 # What level 0 asks for; the files are small, and the highest levels win 7 % of a few KiB for four times the time.
 LEVEL = 0
 _LARGEST_DICTIONARY = 2**18
 _SMALLEST_DICTIONARY = 2**12  # the format's own minimum (xz(1), "dict=SIZE")
+LARGEST_CONTENT = 256 * 2**20  # bytes; a package of this project has a few hundred KiB
+_DECODER_MEMORY = 2**27  # bytes; what xz -9 asks for, and more
 
 
 def compress(data: bytes) -> bytes:
@@ -25,3 +29,28 @@ def compress(data: bytes) -> bytes:
         dictionary *= 2
     return lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC64,
                          filters=[{"id": lzma.FILTER_LZMA2, "preset": LEVEL, "dict_size": dictionary}])
+
+
+def decompress(data: bytes, kind: str) -> bytes:
+    """Return what was compressed with ``kind``: "xz", "lzma", "gzip", or "" for nothing.
+
+    Raises ValueError for damaged data, for another kind, and where more than ``LARGEST_CONTENT`` bytes come out.
+    """
+    if not kind:
+        return data
+    try:
+        if kind in ("xz", "lzma"):
+            unpacker = lzma.LZMADecompressor(memlimit=_DECODER_MEMORY)
+            content = unpacker.decompress(data, LARGEST_CONTENT)
+            complete = unpacker.eof
+        elif kind == "gzip":
+            inflater = zlib.decompressobj(wbits=31)
+            content = inflater.decompress(data, LARGEST_CONTENT)
+            complete = inflater.eof
+        else:
+            raise ValueError(f"it is compressed with {kind}; only xz, gzip and no compression can be read")
+    except (lzma.LZMAError, zlib.error) as error:
+        raise ValueError(f"its {kind} data is damaged: {error}") from None
+    if not complete:
+        raise ValueError(f"its {kind} data breaks off or holds more than {LARGEST_CONTENT >> 20} MiB")
+    return content
