@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ondemand_pkg import __version__, build, tree
 from ondemand_pkg.declaration import reader, reference
 from ondemand_pkg.errors import DeclarationError, OndemandError
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.images import Images
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
 
@@ -116,8 +118,11 @@ def check_command(report: Report, files: tuple[str, ...]) -> None:
 def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
     """Print every field, script and file that the packages of a declaration would hold."""
     del report
-    for task in build.tasks(reader.read([file]), formats or tuple(FORMATS), os.environ):
-        click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
+    containers = reader.read([file])
+    with tempfile.TemporaryDirectory(prefix="ondemand-pkg-") as temporary:
+        images = Images(Path(temporary))
+        for task in build.tasks(map(images.resolved, containers), formats or tuple(FORMATS), os.environ):
+            click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
 
 
 @cli.command("source", epilog=EPILOG)
