@@ -3,10 +3,12 @@
 Knows the socket in the service's runtime directory, on which `run` serves waitport and the proxy, and the words that are
 spoken there; hides sockets and who may say what.
 
-From `run`, one packet each: "started ADDRESS PID", the engine has started the container; "ready ADDRESS", it listens;
-"stopping", it was asked to stop; "failed COUNT", so many starts in a row have failed, this one too.  The end of the
-connection is the end of the container.
-To `run`: "listens", or "failed REASON" after its time is up, from waitport; "idle" from the proxy.
+From `run`, one packet each: "started ADDRESS PID", the engine has started the container; "ready ADDRESS", clients may come
+(told again where it was asked to sleep and must not); "stopping", it was asked to stop or to pause; "paused", it sleeps that
+way; "failed COUNT", so many starts in a row have failed, this one too.  The end of the connection is the end of the container's
+life, or its sleep.
+To `run`: "listens", or "failed REASON" after its time is up, from waitport; "idle" from the proxy; "hold" from the `run` of
+another service, which requires this one for as long as its connection lasts.
 Of a wake, from the proxy: "client WHO CONNECTED", who it is that woke, and when it was connected; "answered WHEN", the first byte
 of the container went to a client (record.py).  Root may ask for "status", which `run` passes to the proxy; its answer, "numbers
 IDLE-LEFT CONNECTIONS" (seconds, or "-" for ever), is passed to who asked.
@@ -38,6 +40,7 @@ class Server:
         self.listener.listen(16)
         self.listener.setblocking(False)
         self.clients = {}
+        self.holders = set()  # descriptors of those whose service requires this one
         self.last = ""
         self.askers = set()  # descriptors of those who asked for the proxy's numbers
 
@@ -56,18 +59,19 @@ class Server:
     def ask(self):
         """Have the proxy tell its numbers."""
         for descriptor, client in list(self.clients.items()):
-            if self.last.startswith("ready") and descriptor not in self.askers:
+            if self.last.startswith("ready") and descriptor not in self.askers | self.holders:
                 self._send_soon(client, "status")
 
     def _send_soon(self, client, words):
         """Send what does not matter to who listens just now."""
         try:
-            client.send(words.encode("ascii"), _socket.MSG_DONTWAIT)
+            client.send(words.encode("ascii", "replace"), _socket.MSG_DONTWAIT)
         except OSError:
             pass
 
     def _drop(self, client):
         self.askers.discard(client.fileno())
+        self.holders.discard(client.fileno())
         del self.clients[client.fileno()]
         client.close()
 
@@ -101,6 +105,8 @@ class Server:
             self._drop(client)
         elif words.partition(" ")[0] not in _allowed(client):
             words = ""
+        elif words == "hold":
+            self.holders.add(descriptor)
         elif words == "status":
             self.askers.add(descriptor)
             self.ask()
@@ -117,10 +123,10 @@ def tell_end(failures):
     os.rename(END + ".new", END)
 
 
-def last_end():
+def last_end(path=None):
     """Return how many starts in a row had failed when the container last ended, and when that was (CLOCK_BOOTTIME, seconds)."""
     try:
-        with open(END) as stream:
+        with open(path or END) as stream:
             count, when = stream.read().split()
         return int(count), float(when)
     except (FileNotFoundError, ValueError):
@@ -134,12 +140,12 @@ def begin_of_process():
 
 
 class Client:
-    """The side of waitport and the proxy; raises OSError where `run` is not there."""
+    """The side of all others; raises OSError where `run` is not there."""
 
-    def __init__(self):
+    def __init__(self, path=None):
         self.socket = _packets()
         try:
-            self.socket.connect(CONTROL)
+            self.socket.connect(path or CONTROL)
         except OSError:
             self.socket.close()
             raise
@@ -171,7 +177,7 @@ def _allowed(client):
     """Return what a helper may say: root and the service's own processes are heard, nobody else."""
     pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
     if user == 0:
-        return ("listens", "failed", "idle", "status")
+        return ("listens", "failed", "idle", "hold", "status")
     try:
         with open("/proc/{}/cgroup".format(pid)) as lines:
             ours = any(line.rstrip("\n").endswith("/{}.service".format(UNITS)) for line in lines)
