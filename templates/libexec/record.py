@@ -10,7 +10,9 @@ has; "ready", the container was found ready; "answered", its first byte went out
 
 import _socket
 import struct
+import time
 
+from control import CLOCK_BOOTTIME, begin_of_process
 from names import PACKAGE, UNITS
 
 JOURNAL = "/run/systemd/journal/socket"
@@ -19,8 +21,82 @@ FAILED = "44e9934b34144a52873bc6774228defd"
 STEPS = ("told", "started", "ready", "answered")
 PHASES = {"told": ("QUEUED", "queued"), "started": ("ENGINE_START", "engine"), "ready": ("READY", "ready"),
           "answered": ("FIRST_BYTE", "first byte")}
+CONNECTIONS_EVERY = 30.0  # seconds after which the count of connections in the metrics is renewed
+FURTHEST = 1e10  # seconds that no host has run
 LONGEST_REASON = 2000  # characters; a datagram holds some 200 kB
 INFO, WARNING = 6, 4  # syslog(3)
+
+
+class Account:
+    """What is told of one life of the container; the wake as far as it is known when this is made.
+
+    ``told`` holds the steps, and for "client" and "answered" the words of the proxy.
+    """
+
+    def __init__(self, told, control, metrics_directory):
+        self.wake = steps(told)
+        self.wake["begun"] = begin_of_process()
+        self.control = control
+        self.metrics = None
+        self.next_count = 0.0
+        if metrics_directory:
+            from metrics import Metrics  # only who declares it pays for it
+
+            self.metrics = Metrics(metrics_directory)
+        if "ready" in self.wake:
+            milliseconds = woken(self.wake)
+            if self.metrics is not None:
+                self.metrics.woken(milliseconds / 1000)
+
+    def due(self):
+        """Ask for what the metrics need; return after how many milliseconds to come back, or None."""
+        if self.metrics is None:
+            return None
+        now = time.clock_gettime(CLOCK_BOOTTIME)
+        if now >= self.next_count:
+            self.next_count = now + CONNECTIONS_EVERY
+            self.control.ask()
+        return int(1000 * (self.next_count - now)) + 1
+
+    def counted(self, words):
+        """The proxy has told its numbers."""
+        try:
+            connections = int(words.split()[1])
+        except (IndexError, ValueError):
+            return
+        if self.metrics is not None:
+            self.metrics.connected(connections)
+
+    def end(self, reason, failures):
+        """The container has ended, or sleeps; so many starts in a row have failed, this one too (0: it did not fail)."""
+        if failures:
+            failed(self.wake, reason, failures)
+        if self.metrics is not None:
+            self.metrics.ended(failures)
+
+
+def steps(told):
+    """Return a wake of what was told of it; wrong words of the proxy, which has no rights, are left out."""
+    wake = {step: told[step] for step in ("told", "started", "ready") if step in told}
+    try:
+        client, connected = told.get("client", "").split()
+        if client.isprintable():
+            wake.update(connected=moment(connected), client=client)
+    except ValueError:
+        pass
+    try:
+        wake["answered"] = moment(told.get("answered", ""))
+    except ValueError:
+        pass
+    return wake
+
+
+def moment(text):
+    """Return a time; raise ValueError for what is none."""
+    found = float(text)
+    if not 0 <= found < FURTHEST:  # "nan" included
+        raise ValueError(text)
+    return found
 
 
 def phases(wake):

@@ -49,6 +49,12 @@ idle  = "10min"
 image   = "servers:1"
 ports   = ["8084:80"]
 metrics = true
+
+[container.naps]
+image       = "servers:1"
+ports       = ["8085:80"]
+idle        = "1s"
+idle_action = "pause"
 """
 METRICS = "/var/lib/prometheus/node-exporter"
 TOOL = "/opt/tool"
@@ -184,6 +190,17 @@ def test_a_failing_service_is_told_with_its_reason_until_it_heals(site: Machine)
     assert service(site, "later")["state"] == "asleep"
 
 
+def test_what_is_paused_is_told_and_its_wakes_are_records_too(site: Machine) -> None:
+    for wakes in (1, 2):
+        assert site.get("http://127.0.0.1:8085/") == "200"
+        until_recorded(site, "naps", wakes)
+        until_down(site, "naps")
+        found = service(site, "naps")
+        assert (found["state"], found["wake_time"]["count"], found["last_wake"]["client"]) == ("paused", wakes, "127.0.0.1")
+    wake = found["last_wake"]
+    assert wake["total_ms"] == sum(wake[f"{phase}_ms"] for phase in ("queued", "engine_start", "ready", "first_byte"))
+
+
 def test_what_an_administrator_closed_is_disabled(site: Machine) -> None:
     site.run("systemctl", "disable", "--now", "ondemand-proxied.socket")
     site.run("systemctl", "stop", "ondemand-proxied-container")
@@ -194,7 +211,7 @@ def test_what_an_administrator_closed_is_disabled(site: Machine) -> None:
 def test_the_table_has_a_line_for_each_service_and_no_colour_in_a_file(site: Machine) -> None:
     done = status(site)
     head, *rows = done.stdout.splitlines()
-    assert [row.split()[0] for row in rows] == ["counted", "later", "long", "proxied", "web"]
+    assert [row.split()[0] for row in rows] == ["counted", "later", "long", "naps", "proxied", "web"]
     assert head.split()[:3] == ["NAME", "STATE", "CONN"] and "\x1b" not in done.stdout and not done.stderr
     assert max(map(len, rows)) <= 80
 
@@ -202,7 +219,7 @@ def test_the_table_has_a_line_for_each_service_and_no_colour_in_a_file(site: Mac
 def test_other_users_learn_what_they_may_and_are_told_what_is_missing(site: Machine) -> None:
     done = status(site, user=AS_NOBODY)
     assert [row.split()[:3] for row in done.stdout.splitlines()[1:]] == [
-        ["counted", "asleep", "0"], ["later", "asleep", "0"], ["long", "awake", "0"],
+        ["counted", "asleep", "0"], ["later", "asleep", "0"], ["long", "awake", "0"], ["naps", "paused", "0"],
         ["proxied", "asleep", "0"], ["web", "asleep", "0"]]
     assert "systemd-journal" in done.stderr and "only root" in done.stderr
     found = json.loads(status(site, "--json", user=AS_NOBODY).stdout)
@@ -220,7 +237,7 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(site: Machine) -> 
     done = status(site, "wbe", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: no on-demand service of this host is called 'wbe'; known are: counted, later, long, proxied, web\n")
+        "error: no on-demand service of this host is called 'wbe'; known are: counted, later, long, naps, proxied, web\n")
 
 
 def metrics(machine: Machine) -> dict[str, float]:
