@@ -76,6 +76,8 @@ def parse_units(text: str) -> dict[str, Unit]:
 
 def journal_is_readable() -> bool:
     """Whether this user may read what services write: root, and the groups that the distribution lets."""
+    if os.getuid() == 0:
+        return True
     files = [path for top in ("/var/log/journal", "/run/log/journal") for path in Path(top).glob("*/system.journal")]
     try:
         return all(os.access(path, os.R_OK) for path in files) and bool(files)

@@ -56,7 +56,9 @@ class Metrics:
         """The container sleeps; so many starts in a row have failed, this one too (0: it did not fail)."""
         if failures:
             self.add("ondemand_wake_failures_total")
-        self.write(ondemand_awake=0, ondemand_connections=0, ondemand_consecutive_wake_failures=failures)
+        if "ondemand_connections" in self.values:  # systemd's proxy does not tell of them
+            self.values["ondemand_connections"] = 0
+        self.write(ondemand_awake=0, ondemand_consecutive_wake_failures=failures)
 
     def connected(self, connections):
         self.write(ondemand_connections=connections)

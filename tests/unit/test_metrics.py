@@ -48,6 +48,17 @@ def test_failures_are_counted_and_a_wake_ends_their_row(metrics: ModuleType, tmp
     assert (found["ondemand_awake"], found["ondemand_wakes_total"], found["ondemand_wake_failures_total"]) == (0, 1, 2)
 
 
+def test_connections_are_told_only_where_they_are_known(metrics: ModuleType, tmp_path: Path) -> None:
+    file = metrics.Metrics(str(tmp_path))
+    file.woken(1)
+    file.ended(0)
+    assert "ondemand_connections" not in samples(tmp_path)
+    file.connected(3)
+    assert samples(tmp_path)["ondemand_connections"] == 3
+    file.ended(0)
+    assert samples(tmp_path)["ondemand_connections"] == 0
+
+
 def test_a_service_that_was_never_woken_claims_nothing(metrics: ModuleType, tmp_path: Path) -> None:
     metrics.Metrics(str(tmp_path)).ended(1)
     assert not {"ondemand_last_wake_duration_seconds", "ondemand_last_wake_timestamp_seconds"} & set(samples(tmp_path))
