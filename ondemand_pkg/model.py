@@ -133,6 +133,14 @@ class Release:
     changes: tuple[str, ...]
 
 
+def unit_stem(name: str) -> str:
+    """Return the name of the units of a declared container, and of the container.
+
+    Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
+    """
+    return f"ondemand-{name}".replace("+", "_")
+
+
 @dataclass(frozen=True)
 class Container:
     """One declared container.
@@ -178,17 +186,19 @@ class Container:
     allow: tuple[IPNetwork, ...] = ()
 
     @property
+    def pauses(self) -> bool:
+        """Whether the container sleeps paused, not stopped."""
+        return self.idle is not None and self.idle_action == "pause"
+
+    @property
     def package_name(self) -> str:
         """The name of the package and of its directories."""
         return f"ondemand-{self.name}"
 
     @property
     def unit_stem(self) -> str:
-        """The name of the units, and of the container.
-
-        Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
-        """
-        return self.package_name.replace("+", "_")
+        """The name of the units, and of the container."""
+        return unit_stem(self.name)
 
     @property
     def socket_unit(self) -> str:
@@ -204,6 +214,11 @@ class Container:
     def container_unit(self) -> str:
         """The unit that the proxy starts."""
         return f"{self.unit_stem}-container.service"
+
+    @property
+    def pause_unit(self) -> str:
+        """The unit that is active while the container sleeps paused."""
+        return f"{self.unit_stem}-pause.service"
 
     @property
     def container_name(self) -> str:

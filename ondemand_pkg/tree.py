@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from ondemand_pkg import units as unit_files
 from ondemand_pkg.docker_create import specification_file
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container
+from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
@@ -25,6 +25,8 @@ from ondemand_pkg.templates import plain, render
 # Programs are executable, modules are not.
 HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "run", "waitport")
 PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
+READINESS = {ReadyKind.HTTP: ("httpcheck.py",), ReadyKind.HEALTHCHECK: ("execcheck.py",), ReadyKind.EXEC: ("execcheck.py",),
+             ReadyKind.LOG: ("logcheck.py",)}
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))
 DEFAULT_MAINTAINER = "ondemand-pkg <nobody@ondemand-pkg.invalid>"
@@ -85,7 +87,8 @@ def package(container: Container, format_name: str, time: int) -> Package:
         changelog=changelog,
         timestamp=time,
         scripts=scripts(container, format_name),
-        relations={RELATION[format_name]: DEPENDS[format_name] + getattr(container.depends, format_name)},
+        relations={RELATION[format_name]: (*DEPENDS[format_name], *(f"ondemand-{name}" for name in container.requires),
+                                           *getattr(container.depends, format_name))},
     )
     entries = [*_common(container), *(_deb_only(metadata) if format_name == "deb" else _rpm_only(container))]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
@@ -100,7 +103,7 @@ def _common(container: Container) -> list[Entry]:
         *(_file(f"{unit_files.DIRECTORY}/{name}", text) for name, text in unit_files.units(container).items()),
         Entry(container.libexec, Kind.DIRECTORY, 0o755),
         *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), 0o644 if name.endswith(".py") else 0o755)
-          for name in HELPERS + PROXIES[container.proxy]),
+          for name in _helpers(container)),
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),
@@ -108,6 +111,12 @@ def _common(container: Container) -> list[Entry]:
         _file(f"/usr/share/doc/{container.package_name}/README",
               render("doc/README.j2", c=container, title=unit_files.title(container)), role=Role.DOC),
     ]
+
+
+def _helpers(container: Container) -> tuple[str, ...]:
+    """Return the names of the helpers that a container's package needs."""
+    required = ("required.py",) if container.requires else ()
+    return HELPERS + PROXIES[container.proxy] + READINESS.get(container.ready.kind, ()) + required
 
 
 def _rpm_only(container: Container) -> list[Entry]:
