@@ -3,12 +3,12 @@
 Knows the socket in the service's runtime directory, on which `run` serves waitport and the proxy, and the words that are
 spoken there; hides sockets and who may say what.
 
-From `run`, one packet each: "started ADDRESS PID", the engine has started the container; "ready ADDRESS", clients may come
-(told again where it was asked to sleep and must not); "stopping", it was asked to stop or to pause; "paused", it sleeps that
-way; "failed COUNT", so many starts in a row have failed, this one too.  The end of the connection is the end of the container's
-life, or its sleep.
-To `run`: "listens", or "failed REASON" after its time is up, from waitport; "idle" from the proxy; "hold" from the `run` of
-another service, which requires this one for as long as its connection lasts.
+From `run`, one packet each: "started ADDRESS[,ADDRESS] PID", the engine has started the container; "ready ADDRESS", clients
+may come (told again where it was asked to sleep and must not); "stopping", it was asked to stop or to pause; "paused", it sleeps
+that way; "failed COUNT", so many starts in a row have failed, this one too.  The end of the connection is the end of the
+container's life, or its sleep.
+To `run`: "listens", with the address where there are two, or "failed REASON" after its time is up, from waitport; "idle" from the
+proxy; "hold" from the `run` of another service, which requires this one for as long as its connection lasts.
 """
 
 import _socket
