@@ -5,18 +5,23 @@ Knows commands, options, streams and exit statuses; hides everything else behind
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ondemand_pkg import __version__, build, tree
+from ondemand_pkg import __version__, build, subject, tree
+from ondemand_pkg import difference as difference_of
 from ondemand_pkg.declaration import reader, reference
 from ondemand_pkg.errors import DeclarationError, OndemandError
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.images import Images
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
 
@@ -42,8 +47,8 @@ class Report:
             click.echo(message, err=True)
 
 
-def _command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command --quiet and --verbose, and its faults one form and exit status 1."""
+def _command(function: Callable[..., None], fault_status: int = 1) -> Callable[..., None]:
+    """Give a command --quiet and --verbose, and its faults one form and exit status."""
 
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
@@ -54,14 +59,14 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
         except DeclarationError as error:
             for fault in error.faults:
                 report.fault(fault)
-            raise SystemExit(1) from None
+            raise SystemExit(fault_status) from None
         except OndemandError as error:
             report.fault(error)
-            raise SystemExit(1) from None
+            raise SystemExit(fault_status) from None
 
     run.__doc__ = function.__doc__
     run.__name__ = function.__name__
-    for parameter in reversed(getattr(function, "__click_params__", [])):
+    for parameter in getattr(function, "__click_params__", []):
         run.__click_params__.append(parameter)  # type: ignore[attr-defined]
     return run
 
@@ -116,8 +121,36 @@ def check_command(report: Report, files: tuple[str, ...]) -> None:
 def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
     """Print every field, script and file that the packages of a declaration would hold."""
     del report
-    for task in build.tasks(reader.read([file]), formats or tuple(FORMATS), os.environ):
-        click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
+    containers = reader.read([file])
+    with tempfile.TemporaryDirectory(prefix="ondemand-pkg-") as temporary:
+        images = Images(Path(temporary))
+        for task in build.tasks(map(images.resolved, containers), formats or tuple(FORMATS), os.environ):
+            click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
+
+
+@cli.command("diff")
+@functools.partial(_command, fault_status=2)
+@click.argument("old", type=click.Path())
+@click.argument("new", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each package that differs.")
+def diff_command(report: Report, old: str, new: str, as_json: bool) -> None:
+    """Say what going from OLD to NEW, packages or declarations, does to a host.
+
+    Exit status as diff(1) has it: 0 nothing, 1 something, 2 trouble.
+    """
+    try:
+        before, after, formats_differ = subject.sides(old, new, os.environ)
+        found = [difference for difference in difference_of.compare(before, after, formats_differ) if difference]
+    except ValueError as error:
+        raise OndemandError(f"{old}, {new}: {error}") from None
+    if formats_differ:
+        report.note("the formats differ: scripts, relations and documents are not compared")
+    if as_json:
+        click.echo(json.dumps([difference.as_json() for difference in found], indent=2, ensure_ascii=False))
+    else:
+        for line in (line for difference in found for line in difference.lines()):
+            click.echo(line)
+    raise SystemExit(1 if found else 0)
 
 
 @cli.command("source", epilog=EPILOG)

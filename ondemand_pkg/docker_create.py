@@ -50,7 +50,8 @@ def specification(container: Container) -> dict[str, Any]:
     """
     declared = {
         "container": container.container_name,
-        "image": container.image,
+        **({"image": container.carried.name, "archive": container.image_archive} if container.carried else
+           {"image": container.image}),
         "options": options(container),
         "volumes": [str(volume) for volume in container.volumes],
         "env": dict(sorted(container.env.items())),

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from ondemand_pkg.package import Stored
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -142,11 +144,20 @@ def unit_stem(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class CarriedImage:
+    """The image in a package: the name that the hosts' engines know it by, and its archive as `docker load` takes it."""
+
+    name: str
+    archive: Stored
+
+
+@dataclass(frozen=True)
 class Container:
     """One declared container.
 
-    Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes,
-    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped).
+    Each field but ``name`` and ``carried`` is the key of the declaration with the same name; ``memory`` is in bytes,
+    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped).  ``carried`` is the image that ``bundle``
+    asks for, once an engine has given it.
     """
 
     name: str
@@ -184,6 +195,9 @@ class Container:
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
+    pin: bool = False
+    bundle: bool = False
+    carried: CarriedImage | None = None
 
     @property
     def pauses(self) -> bool:
@@ -216,11 +230,6 @@ class Container:
         return f"{self.unit_stem}-container.service"
 
     @property
-    def pause_unit(self) -> str:
-        """The unit that is active while the container sleeps paused."""
-        return f"{self.unit_stem}-pause.service"
-
-    @property
     def container_name(self) -> str:
         """The container's name at the engine."""
         return self.unit_stem
@@ -234,6 +243,11 @@ class Container:
     def libexec(self) -> str:
         """The directory of the helpers."""
         return f"/usr/libexec/{self.package_name}"
+
+    @property
+    def image_archive(self) -> str:
+        """Where the package has the archive of its image, if it carries one."""
+        return f"/usr/share/{self.package_name}/image.tar"
 
     @property
     def state_directory(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import dataclasses
+import posixpath
 import re
 import struct
 import zlib
@@ -107,10 +108,18 @@ def _common(container: Container) -> list[Entry]:
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),
+        *_image(container),
         Entry(f"/usr/share/doc/{container.package_name}", Kind.DIRECTORY, 0o755),
         _file(f"/usr/share/doc/{container.package_name}/README",
               render("doc/README.j2", c=container, title=unit_files.title(container)), role=Role.DOC),
     ]
+
+
+def _image(container: Container) -> list[Entry]:
+    if container.carried is None:
+        return []
+    return [Entry(posixpath.dirname(container.image_archive), Kind.DIRECTORY, 0o755),
+            Entry(container.image_archive, Kind.FILE, 0o644, stored=container.carried.archive)]
 
 
 def _helpers(container: Container) -> tuple[str, ...]:

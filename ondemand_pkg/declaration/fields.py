@@ -19,7 +19,6 @@ LONGEST_NAME = 100
 # A container of such a name would take the units or the containers of another one for its own.
 TAKEN_ENDINGS = {
     "-container": "its units would collide with those of the container {stem!r}",
-    "-pause": "its units would collide with those of the container {stem!r}",
     ".previous": "its container would collide with the one kept from before an upgrade of {stem!r}",
     ".next": "its container would collide with the one made during an upgrade of {stem!r}",
 }
@@ -72,6 +71,10 @@ FIELDS: tuple[Field, ...] = (
     Field("description", values.line("a line of text", 200), "One line that says what the container does.",
           '"Company web front"'),
     Field("image", IMAGE, "The image, by tag or digest.", '"nginx:1.27"', required=True),
+    Field("pin", values.BOOLEAN, "Write the digest that the image's tag means when the package is built, so that every host runs "
+          "the same bytes; asked of the image's registry by a Docker engine.", "true", "false"),
+    Field("bundle", values.BOOLEAN, "Carry the image in the package, for hosts that reach no registry; a Docker engine gives it "
+          "when the package is built.", "true", "false"),
     Field("ports", values.array(values.PORT, 1), "What the host listens on and the port of the container that it leads to: "
           "[ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER (/run/web.sock:8080) for a "
           "Unix socket.", '["80:8080"]', required=True),

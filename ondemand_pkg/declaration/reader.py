@@ -132,8 +132,9 @@ class _File:
             try:
                 value = field.value.parse(raw)
             except Invalid as invalid:
-                self.fault(f"found {show(invalid.found)}; {invalid.why}", *path, key,
-                           where=invalid.where, found=invalid.found)
+                for finding in invalid.findings:
+                    self.fault(f"found {show(finding.found)}; {finding.why}", *path, key,
+                               where=finding.where, found=finding.found)
                 continue
             parsed[key] = value
         return parsed

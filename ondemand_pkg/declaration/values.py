@@ -6,12 +6,13 @@ says so; hides the patterns behind ``parse``.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -29,22 +30,47 @@ from ondemand_pkg.model import (
 )
 
 
-class Invalid(ValueError):
-    """A value that is not allowed.
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong in a value.
 
     ``where`` is the path below the key (``[2]``, ``.timeout``), ``found`` what stands there, ``why`` what is
     allowed instead.
     """
 
+    found: Any
+    why: str
+    where: str = ""
+
+
+class Invalid(ValueError):
+    """A value that is not allowed, by everything that is wrong in it."""
+
     def __init__(self, found: Any, why: str, where: str = "") -> None:
         super().__init__(why)
-        self.found = found
-        self.why = why
-        self.where = where
+        self.findings: tuple[Finding, ...] = (Finding(found, why, where),)
 
-    def below(self, where: str) -> Invalid:
-        """The same finding, seen from one level higher."""
-        return Invalid(self.found, self.why, where + self.where)
+
+class Parts:
+    """The parts of a value, each checked by itself, so that what is wrong in all of them is told at once."""
+
+    def __init__(self) -> None:
+        self._findings: list[Finding] = []
+
+    @contextlib.contextmanager
+    def part(self, where: str) -> Iterator[None]:
+        """Keep what the block finds wrong in the part that stands at ``where``."""
+        try:
+            yield
+        except Invalid as invalid:
+            self._findings += [replace(finding, where=where + finding.where) for finding in invalid.findings]
+
+    def check(self) -> None:
+        """Raise Invalid if something is wrong in any part."""
+        if self._findings:
+            invalid = Invalid(self._findings[0].found, self._findings[0].why)
+            invalid.findings = tuple(self._findings)
+            raise invalid
 
 
 @dataclass(frozen=True)
@@ -128,12 +154,11 @@ def array(item: Value, minimum: int = 0) -> Value:
             raise Invalid(value, f"{toml_type(value)} stands where {allowed} is allowed{hint}")
         if len(value) < minimum:
             raise Invalid(value, f"allowed: {allowed}, at least {minimum}")
-        parsed = []
+        parsed, parts = [], Parts()
         for index, element in enumerate(value):
-            try:
+            with parts.part(f"[{index}]"):
                 parsed.append(item.parse(element))
-            except Invalid as invalid:
-                raise invalid.below(f"[{index}]") from None
+        parts.check()
         return tuple(parsed)
 
     schema: dict[str, Any] = {"type": "array", "items": dict(item.schema)}
@@ -152,17 +177,16 @@ def mapping(key: Value, item: Value) -> Value:
 
     def parse(value: Any) -> dict[str, Any]:
         _expect(value, dict, allowed)
-        parsed = {}
+        parsed, parts = {}, Parts()
         for name, element in value.items():
-            try:
+            with parts.part(f".{name}"):
                 key.parse(name)
                 if type(element) in (int, float, bool):
                     written = str(element).lower() if type(element) is bool else str(element)
                     raise Invalid(element, f'{toml_type(element)} stands where {item.allowed} is allowed; '
                                            f'write "{written}"')
                 parsed[name] = item.parse(element)
-            except Invalid as invalid:
-                raise invalid.below(f".{name}") from None
+        parts.check()
         return parsed
 
     return Value(allowed, parse, {"type": "object", "additionalProperties": dict(item.schema)})
@@ -410,8 +434,9 @@ def _ready(value: Any) -> Ready:
     kind = chosen[0]
     others = {"timeout": TIME_SPAN, **({"status": integer(100, 599)} if kind is ReadyKind.HTTP else {})}
     arguments: dict[str, Any] = {"timeout": DEFAULT_READY_TIMEOUT}
+    parts = Parts()
     for key, element in value.items():
-        try:
+        with parts.part(f".{key}"):
             if key == kind.value:
                 checked = _READY_KINDS[kind][0].parse(element)
                 if _READY_KINDS[kind][1]:
@@ -420,8 +445,7 @@ def _ready(value: Any) -> Ready:
                 arguments[key] = others[key].parse(element)
             else:
                 raise Invalid(element, f"unknown key; allowed: {', '.join([kind.value, *others])}")
-        except Invalid as invalid:
-            raise invalid.below(f".{key}") from None
+    parts.check()
     return Ready(kind, **arguments)
 
 
@@ -444,14 +468,13 @@ def _depends(value: Any) -> Depends:
     allowed = '{ deb = ["foo (>= 1)"], rpm = ["foo >= 1"] }'
     _expect(value, dict, allowed)
     relations = {"deb": array(DEB_RELATION), "rpm": array(RPM_RELATION)}
-    parsed = {}
+    parsed, parts = {}, Parts()
     for key, element in value.items():
-        if key not in relations:
-            raise Invalid(element, f"unknown key; allowed: {allowed}", f".{key}")
-        try:
+        with parts.part(f".{key}"):
+            if key not in relations:
+                raise Invalid(element, f"unknown key; allowed: {allowed}")
             parsed[key] = relations[key].parse(element)
-        except Invalid as invalid:
-            raise invalid.below(f".{key}") from None
+    parts.check()
     return Depends(**parsed)
 
 
@@ -463,6 +486,15 @@ DEPENDS = Value('{ deb = ["foo (>= 1)"], rpm = ["foo >= 1"] }', _depends, {
 VERSION = pattern(r"[0-9][A-Za-z0-9.+~]*", "a version of digits, letters, '.', '+' and '~' that begins with a digit "
                                            "(a '-' would part the release in both formats)")
 _RELEASE_VERSION = pattern(r"[0-9][A-Za-z0-9.+~]*-[0-9]+", 'VERSION-RELEASE, such as "1.27.0-1"')
+
+
+def _date(value: Any) -> date:
+    if type(value) is not date or value.year < 1990:
+        raise Invalid(value, "allowed: a date without quotes, such as 2025-03-01")
+    return value
+
+
+_DATE = Value("a date without quotes, such as 2025-03-01", _date, {"type": "string"})
 _CHANGES = array(line("one line that says what changed", 500), 1)
 CHANGELOG_FORM = '{ date = 2025-03-01, version = "1.27.0-1", changes = ["..."] }'
 
@@ -471,19 +503,16 @@ def _release(value: Any) -> Release:
     _expect(value, dict, CHANGELOG_FORM)
     if set(value) != {"date", "version", "changes"}:
         raise Invalid(value, f"allowed: {CHANGELOG_FORM}")
-    if type(value["date"]) is not date or value["date"].year < 1990:
-        raise Invalid(value["date"], "allowed: a date without quotes, such as 2025-03-01", ".date")
-    parsed = {}
-    for key, kind in (("version", _RELEASE_VERSION), ("changes", _CHANGES)):
-        try:
+    parsed, parts = {}, Parts()
+    for key, kind in (("date", _DATE), ("version", _RELEASE_VERSION), ("changes", _CHANGES)):
+        with parts.part(f".{key}"):
             parsed[key] = kind.parse(value[key])
-        except Invalid as invalid:
-            raise invalid.below(f".{key}") from None
-    return Release(value["date"], **parsed)
+    parts.check()
+    return Release(**parsed)
 
 
 RELEASE_ENTRY = Value(CHANGELOG_FORM, _release, {
     "type": "object", "additionalProperties": False, "required": ["date", "version", "changes"],
-    "properties": {"date": {"type": "string"}, "version": dict(_RELEASE_VERSION.schema),
+    "properties": {"date": dict(_DATE.schema), "version": dict(_RELEASE_VERSION.schema),
                    "changes": dict(_CHANGES.schema)},
 })

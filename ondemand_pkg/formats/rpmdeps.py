@@ -69,6 +69,13 @@ def parse(relation: str, rich: bool = True) -> Dependency:
     return Dependency(match["name"], match["version"] or "", _SENSES[match["sense"]] if match["sense"] else 0)
 
 
+def text(dependency: Dependency) -> str:
+    """Return a dependency as ``parse`` reads it."""
+    sense = Sense(dependency.sense) & (Sense.LESS | Sense.GREATER | Sense.EQUAL)
+    signs = {value: sign for sign, value in _SENSES.items()}
+    return f"{dependency.name} {signs[sense]} {dependency.version}" if sense else dependency.name
+
+
 def _is_rich(relation: str) -> bool:
     """Tell whether parentheses enclose the whole relation and each has its counterpart."""
     depth = 0
@@ -92,6 +99,12 @@ def interpreters(scripts: Iterable[str]) -> list[Dependency]:
 def config(name: str, version: str) -> Dependency:
     """Return what a package with a configuration file both provides and requires."""
     return Dependency(f"config({name})", version, Sense.CONFIG | Sense.EQUAL)
+
+
+def is_automatic(dependency: Dependency, package: str) -> bool:
+    """Tell whether a dependency is one that rpmbuild, or the writer, adds by itself to the package of that name."""
+    return (bool(dependency.sense & (Sense.RPMLIB | Sense.INTERP | Sense.CONFIG)) or dependency.name.startswith("rpmlib(")
+            or dependency.name == package)
 
 
 def features(dependencies: Collection[Dependency]) -> list[Dependency]:

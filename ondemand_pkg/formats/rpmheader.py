@@ -1,7 +1,7 @@
 """The header structure of an .rpm.
 
 Knows the tags that are written, with the numbers and types of rpm's rpmtag.h, and the layout that holds them; hides
-the layout behind ``pack``.
+the layout behind ``pack`` and ``unpack``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from typing import TypeAlias, TypeVar
 class Type(enum.IntEnum):
     """The types of a tag's value (rpmtag.h, rpmTagType)."""
 
+    CHAR = 1
+    INT8 = 2
     INT16 = 3
     INT32 = 4
+    INT64 = 5
     STRING = 6
     BIN = 7
     STRING_ARRAY = 8
@@ -135,7 +138,8 @@ _T = TypeVar("_T", SignatureTag, Tag)
 REGION: Mapping[type[_AnyTag], int] = {SignatureTag: 62, Tag: 63}
 _MAGIC = bytes.fromhex("8eade801 00000000")
 _INDEX_ENTRY = struct.Struct(">IIiI")
-_INTEGERS = {Type.INT16: "H", Type.INT32: "I"}
+_INTEGERS = {Type.CHAR: "B", Type.INT8: "B", Type.INT16: "H", Type.INT32: "I", Type.INT64: "Q"}
+_MOST_ENTRIES, _LARGEST_STORE = 0xFFFF, 256 * 2**20  # rpm's own limits (header.c, hdrchkTags and hdrchkData)
 
 
 # A header structure (rpm's docs/manual/format_header.md), every number big-endian:
@@ -183,3 +187,49 @@ def _encode(tag: _AnyTag, value: Value) -> tuple[bytes, int]:
     if any(b"\0" in text for text in texts):
         raise ValueError(f"{tag.name}: a NUL can't stand in {value!r}")
     return b"".join(text + b"\0" for text in texts), len(items)
+
+
+def unpack(data: bytes, start: int) -> tuple[dict[int, Value], int]:
+    """Return the values of the header structure at ``start``, by the number of their tag, and where it ends.
+
+    Numbers are always lists, I18NSTRINGs are the untranslated text.  Raises ValueError for what is no header.
+    """
+    intro = data[start:start + 16]
+    if len(intro) != 16 or intro[:4] != _MAGIC[:4]:
+        raise ValueError("it holds no header of an .rpm where one belongs")
+    count, size = struct.unpack(">II", intro[8:])
+    store_start = start + 16 + count * _INDEX_ENTRY.size
+    end = store_start + size
+    if count > _MOST_ENTRIES or size > _LARGEST_STORE or end > len(data):
+        raise ValueError("its header breaks off")
+    store = data[store_start:end]
+    values: dict[int, Value] = {}
+    for index in range(count):
+        tag, kind, offset, length = _INDEX_ENTRY.unpack_from(data, start + 16 + index * _INDEX_ENTRY.size)
+        if tag not in REGION.values():
+            values[tag] = _decode(store, kind, offset, length)
+    return values, end
+
+
+def _decode(store: bytes, kind: int, offset: int, count: int) -> Value:
+    if not 0 <= offset <= len(store) or count > len(store):
+        raise ValueError("its header is damaged")
+    if kind in _INTEGERS:
+        try:
+            return list(struct.unpack_from(f">{count}{_INTEGERS[Type(kind)]}", store, offset))
+        except struct.error:
+            raise ValueError("its header is damaged") from None
+    if kind == Type.BIN:
+        return store[offset:offset + count]
+    if kind not in (Type.STRING, Type.STRING_ARRAY, Type.I18NSTRING):
+        raise ValueError(f"its header holds a value of the unknown type {kind}")
+    texts = []
+    for _ in range(count):
+        end = store.find(b"\0", offset)
+        if end < 0:
+            raise ValueError("its header is damaged")
+        texts.append(store[offset:end].decode("utf-8", "surrogateescape"))
+        offset = end + 1
+    if kind == Type.STRING_ARRAY:
+        return texts
+    return texts[0] if texts else ""

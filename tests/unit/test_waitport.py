@@ -163,7 +163,7 @@ def test_the_timeout_is_told_with_what_was_waited_for(waitport: ModuleType, run:
         'longer, declare ready = { tcp = true, timeout = "..." }']
 
 
-def test_a_container_that_was_ready_before_it_was_paused_is_not_waited_for(waitport: ModuleType, run: Run) -> None:
+def test_a_container_whose_text_was_seen_already_is_not_waited_for(waitport: ModuleType, run: Run) -> None:
     run.server.tell("ready 127.0.0.1")
     assert waitport.main([str(free_port())]) == 0
 

@@ -1,0 +1,131 @@
+"""The .rpm reader.
+
+Knows what stands where in an .rpm of format 4, of any writer; hides lead, headers and payload behind ``read`` and
+``header``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ondemand_pkg.formats import cpio, rpmdeps, rpmheader, xz
+from ondemand_pkg.formats.rpm import FLAGS, RELATION_TAGS, SCRIPT_TAGS
+from ondemand_pkg.formats.rpmdeps import Dependency
+from ondemand_pkg.formats.rpmheader import SignatureTag, Tag, Value
+from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
+
+_LEAD = 96
+_MAGIC = b"\xed\xab\xee\xdb"
+_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}
+_ROLES = {flags: role for role, flags in FLAGS.items()}
+
+
+@dataclass(frozen=True)
+class Header:
+    """The headers of an .rpm: their values by the number of the tag, and where in the file the main one lies.
+
+    ``start`` and ``end`` are offsets in bytes; the payload begins at ``end``.
+    """
+
+    signature: Mapping[int, Value]
+    values: Mapping[int, Value]
+    start: int
+    end: int
+
+    def text(self, tag: Tag) -> str:
+        """Return a STRING, or an empty one where the tag is not there."""
+        value = self.values.get(tag.number, "")
+        return value if isinstance(value, str) else ""
+
+    def list(self, tag: Tag) -> list[Any]:
+        """Return the values of an array, none where the tag is not there."""
+        value = self.values.get(tag.number, [])
+        return [] if isinstance(value, int | str | bytes) else [*value]
+
+
+def header(data: bytes) -> Header:
+    """Return the headers of an .rpm.
+
+    Raises ValueError, whose text tells what is wrong with the file, for what is no .rpm, and for one whose header is not
+    the one of which its signature header holds the digest.
+    """
+    if not data.startswith(_MAGIC):
+        raise ValueError("it is no .rpm")
+    signature, end = rpmheader.unpack(data, _LEAD)
+    start = end + -end % 8
+    values, end = rpmheader.unpack(data, start)
+    digest = signature.get(SignatureTag.SHA256.number)
+    if digest and digest != hashlib.sha256(data[start:end]).hexdigest():
+        raise ValueError("its header is damaged: it has another digest than its signature header says")
+    return Header(signature, values, start, end)
+
+
+def read(data: bytes) -> Package:
+    """Return the package that an .rpm holds; relations that rpmbuild adds by itself are left out.
+
+    The description's lines are joined to paragraphs.  Raises ValueError as ``header`` does, for a damaged payload, and
+    for an .rpm with devices or the like, which packages of this project have not.
+    """
+    found = header(data)
+    payload = data[found.end:]
+    digests = found.list(Tag.PAYLOADDIGEST)
+    if digests and digests[0] != hashlib.sha256(payload).hexdigest():
+        raise ValueError("its payload is damaged: it has another digest than the header says")
+    name, release = found.text(Tag.NAME), found.text(Tag.RELEASE)
+    if not name or not found.text(Tag.VERSION):
+        raise ValueError("its header has no name or no version")
+    if not release.isascii() or not release.isdigit():
+        raise ValueError(f"its release {release!r} is no number")
+    packager = found.text(Tag.PACKAGER)
+    return Package(
+        name=name, version=found.text(Tag.VERSION), release=int(release), summary=found.text(Tag.SUMMARY),
+        description=tuple(" ".join(paragraph.split("\n")) for paragraph in found.text(Tag.DESCRIPTION).split("\n\n")),
+        maintainer=packager, license=found.text(Tag.LICENSE), entries=_entries(found, payload),
+        changelog=_changelog(found, packager), timestamp=next(iter(found.list(Tag.BUILDTIME)), 0),
+        homepage=found.text(Tag.URL), section="",
+        scripts={script: found.text(tag) for script, (tag, _) in SCRIPT_TAGS.items() if tag.number in found.values},
+        relations=_relations(found, name),
+    )
+
+
+def _entries(found: Header, payload: bytes) -> tuple[Entry, ...]:
+    archive = xz.decompress(payload, found.text(Tag.PAYLOADCOMPRESSOR))
+    contents = {member.name.removeprefix("."): member.data for member in cpio.members(archive)}
+    directories = found.list(Tag.DIRNAMES)
+    entries = []
+    try:
+        for base, index, mode, target, flags, owner, group in zip(
+                found.list(Tag.BASENAMES), found.list(Tag.DIRINDEXES), found.list(Tag.FILEMODES), found.list(Tag.FILELINKTOS),
+                found.list(Tag.FILEFLAGS), found.list(Tag.FILEUSERNAME), found.list(Tag.FILEGROUPNAME), strict=True):
+            path = directories[index] + base
+            if stat.S_IFMT(mode) not in _KINDS:
+                raise ValueError(f"{path} is neither file nor directory nor symlink")
+            kind = _KINDS[stat.S_IFMT(mode)]
+            data = contents[path] if kind is Kind.FILE else b""
+            entries.append(Entry(path, kind, stat.S_IMODE(mode), data, target, owner, group, _ROLES.get(flags, Role.PLAIN)))
+    except (IndexError, KeyError) as error:
+        raise ValueError(f"its list of files is damaged: {error}") from None
+    return tuple(entries)
+
+
+def _relations(found: Header, name: str) -> dict[str, tuple[str, ...]]:
+    relations = {}
+    for kind, tags in RELATION_TAGS.items():
+        dependencies = [Dependency(*one) for one in zip(*map(found.list, tags), strict=True)]
+        declared = [rpmdeps.text(one) for one in dependencies if not rpmdeps.is_automatic(one, name)]
+        if declared:
+            relations[kind] = tuple(declared)
+    return relations
+
+
+def _changelog(found: Header, packager: str) -> tuple[ChangelogEntry, ...]:
+    return tuple(
+        ChangelogEntry(datetime.fromtimestamp(time, UTC).date(), who.removeprefix(f"{packager} - "),
+                       tuple(line.removeprefix("- ") for line in text.split("\n")))
+        for time, who, text in zip(found.list(Tag.CHANGELOGTIME), found.list(Tag.CHANGELOGNAME),
+                                   found.list(Tag.CHANGELOGTEXT), strict=True))
