@@ -232,11 +232,6 @@ class Container:
         return f"{self.unit_stem}-container.service"
 
     @property
-    def pause_unit(self) -> str:
-        """The unit that is active while the container sleeps paused."""
-        return f"{self.unit_stem}-pause.service"
-
-    @property
     def container_name(self) -> str:
         """The container's name at the engine."""
         return self.unit_stem

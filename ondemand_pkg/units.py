@@ -40,7 +40,6 @@ def units(container: Container) -> dict[str, str]:
         container.socket_unit: render("units/ondemand.socket.j2", **values),
         container.proxy_unit: render("units/ondemand.service.j2", **values),
         container.container_unit: render("units/ondemand-container.service.j2", **values),
-        **({container.pause_unit: render("units/ondemand-pause.service.j2", **values)} if container.pauses else {}),
     }
 
 

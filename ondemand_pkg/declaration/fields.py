@@ -19,7 +19,6 @@ LONGEST_NAME = 100
 # A container of such a name would take the units or the containers of another one for its own.
 TAKEN_ENDINGS = {
     "-container": "its units would collide with those of the container {stem!r}",
-    "-pause": "its units would collide with those of the container {stem!r}",
     ".previous": "its container would collide with the one kept from before an upgrade of {stem!r}",
     ".next": "its container would collide with the one made during an upgrade of {stem!r}",
 }

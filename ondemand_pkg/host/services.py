@@ -86,7 +86,7 @@ def survey(wanted: Sequence[str]) -> Survey:
         state_directory = RUN / f"ondemand-{name}"
         container_unit = units.get(f"{stems[name]}-container.service", Unit())
         in_a_row, ended = last_end(state_directory)
-        state = state_of(socket_unit, container_unit, in_a_row, (state_directory / "paused").exists())
+        state = state_of(socket_unit, container_unit, in_a_row)
         past = records.get(name, [])
         wakes, failures = [one for one in past if not one.failed], [one for one in past if one.failed]
         found.append(Service(
@@ -112,12 +112,11 @@ def installed(libexec: Path) -> dict[str, str]:
     return found
 
 
-def state_of(socket_unit: Unit, container_unit: Unit, failures_in_a_row: int, is_paused: bool) -> str:
+def state_of(socket_unit: Unit, container_unit: Unit, failures_in_a_row: int) -> str:
     """Return the state of a service."""
     if container_unit.active in _RUNNING:
-        return _RUNNING[container_unit.active]
-    if is_paused:
-        return "paused"
+        is_paused = container_unit.active == "active" and container_unit.status == "paused"  # templates/libexec/run
+        return "paused" if is_paused else _RUNNING[container_unit.active]
     if socket_unit.active not in ("active", "activating", "reloading"):
         return "closed" if socket_unit.file_state.startswith("enabled") else "disabled"
     return "failing" if failures_in_a_row else "asleep"

@@ -19,19 +19,22 @@ FAILED = "44e9934b34144a52873bc6774228defd"
 PHASES = ("queued", "engine_start", "ready", "first_byte")
 LOOK_BACK_DAYS = 30
 MOST_RECORDS = 10000  # that are read, the newest
-_PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,Listen"
+_PROPERTIES = "Id,ActiveState,UnitFileState,Listen,StatusText"
 _FIELDS = ("MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_CLIENT", "ONDEMAND_REASON", "ONDEMAND_TOTAL_MS",
            *(f"ONDEMAND_{phase.upper()}_MS" for phase in PHASES))
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit as `systemctl show` tells of it; ``listen`` holds the addresses of a socket unit, "[::]:80" or a path."""
+    """A unit as `systemctl show` tells of it.
+
+    ``listen`` holds the addresses of a socket unit, "[::]:80" or a path; ``status`` is what its main process says of itself.
+    """
 
     active: str = "inactive"
     file_state: str = ""
     listen: tuple[str, ...] = ()
-    is_loaded: bool = False
+    status: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def parse_units(text: str) -> dict[str, Unit]:
         listen = tuple(value.removesuffix(" (Stream)") for key, _, value in lines if key == "Listen")
         if "Id" in values:
             found[values["Id"]] = Unit(values.get("ActiveState", ""), values.get("UnitFileState", ""), listen,
-                                       values.get("LoadState") == "loaded")
+                                       values.get("StatusText", ""))
     return found
 
 

@@ -3,12 +3,13 @@
 Knows the socket in the service's runtime directory, on which `run` serves waitport and the proxy, and the words that are
 spoken there; hides sockets and who may say what.
 
-From `run`, one packet each: "started ADDRESS PID", the engine has started the container; "ready ADDRESS", clients may come
-(told again where it was asked to sleep and must not); "stopping", it was asked to stop or to pause; "paused", it sleeps that
-way; "failed COUNT", so many starts in a row have failed, this one too.  The end of the connection is the end of the container's
-life, or its sleep.
-To `run`: "listens", or "failed REASON" after its time is up, from waitport; "idle" from the proxy; "hold" from the `run` of
-another service, which requires this one for as long as its connection lasts.
+From `run`, one packet each: "started ADDRESS[,ADDRESS] PID", the engine has started the container; "ready ADDRESS", clients
+may come (told again where it was asked to sleep and must not); "paused", it sleeps until somebody wants it; "renewing", its
+service is started anew for who waits; "stopping", it was asked to stop; "failed COUNT", so many starts in a row have failed, this
+one too.  The end of the connection is the end of the container.
+To `run`: "listens", with the address where there are two, or "failed REASON" after its time is up, from waitport; "idle", or
+"wake" while it is paused, from the proxy; "hold" from the `run` of another service, which requires this one for as long as its
+connection lasts.
 Of a wake, from the proxy: "client WHO CONNECTED", who it is that woke, and when it was connected; "answered WHEN", the first byte
 of the container went to a client (record.py).  Root may ask for "status", which `run` passes to the proxy; its answer, "numbers
 IDLE-LEFT CONNECTIONS" (seconds, or "-" for ever), is passed to who asked.
@@ -49,6 +50,11 @@ class Server:
         self.last = words
         for client in list(self.clients.values()):
             self._send(client, words)
+
+    def answer(self, descriptor, words):
+        """Tell nobody but the helper that spoke at a descriptor."""
+        if descriptor in self.clients:
+            self._send(self.clients[descriptor], words)
 
     def _send(self, client, words):
         try:
@@ -177,10 +183,10 @@ def _allowed(client):
     """Return what a helper may say: root and the service's own processes are heard, nobody else."""
     pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
     if user == 0:
-        return ("listens", "failed", "idle", "hold", "status")
+        return ("listens", "failed", "idle", "wake", "hold", "status")
     try:
         with open("/proc/{}/cgroup".format(pid)) as lines:
             ours = any(line.rstrip("\n").endswith("/{}.service".format(UNITS)) for line in lines)
     except OSError:
         ours = False
-    return ("idle", "client", "answered", "numbers") if ours else ()
+    return ("idle", "wake", "client", "answered", "numbers") if ours else ()

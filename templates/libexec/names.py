@@ -17,7 +17,6 @@ ENVIRONMENT_FILE = "/etc/ondemand/{}.env".format(PACKAGE[len("ondemand-"):])
 STATE = "/run/{}".format(PACKAGE)
 CONTROL = STATE + "/control"  # the socket of control.py
 END = STATE + "/end"  # when the container last ended, and how many starts in a row had failed then
-PAUSED = STATE + "/paused"  # there while the container sleeps paused: what it was made from, and its address
 
 
 class Failure(Exception):

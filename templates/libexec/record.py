@@ -28,14 +28,10 @@ INFO, WARNING = 6, 4  # syslog(3)
 
 
 class Account:
-    """What is told of one life of the container; the wake as far as it is known when this is made.
+    """What is told of one life of the container, which may wake more than once."""
 
-    ``told`` holds the steps, and for "client" and "answered" the words of the proxy.
-    """
-
-    def __init__(self, told, control, metrics_directory):
-        self.wake = steps(told)
-        self.wake["begun"] = begin_of_process()
+    def __init__(self, control, metrics_directory):
+        self.last = {}  # wake, as far as it is known
         self.control = control
         self.metrics = None
         self.next_count = 0.0
@@ -43,8 +39,12 @@ class Account:
             from metrics import Metrics  # only who declares it pays for it
 
             self.metrics = Metrics(metrics_directory)
-        if "ready" in self.wake:
-            milliseconds = woken(self.wake)
+
+    def wake(self, told):
+        """The container is awake, unless it failed; ``told`` holds the steps, "client" and "answered" in words of the proxy."""
+        self.last = steps(told)
+        if "ready" in self.last:
+            milliseconds = woken(self.last)
             if self.metrics is not None:
                 self.metrics.woken(milliseconds / 1000)
 
@@ -67,17 +67,23 @@ class Account:
         if self.metrics is not None:
             self.metrics.connected(connections)
 
+    def sleep(self):
+        """The container sleeps paused."""
+        if self.metrics is not None:
+            self.metrics.ended(0)
+
     def end(self, reason, failures):
-        """The container has ended, or sleeps; so many starts in a row have failed, this one too (0: it did not fail)."""
+        """The container has ended; so many starts in a row have failed, this one too (0: it did not fail)."""
         if failures:
-            failed(self.wake, reason, failures)
+            failed(self.last, reason, failures)
         if self.metrics is not None:
             self.metrics.ended(failures)
 
 
 def steps(told):
     """Return a wake of what was told of it; wrong words of the proxy, which has no rights, are left out."""
-    wake = {step: told[step] for step in ("told", "started", "ready") if step in told}
+    wake = {step: told[step] for step in ("begun", "told", "started", "ready") if step in told}
+    wake.setdefault("begun", begin_of_process())
     try:
         client, connected = told.get("client", "").split()
         if client.isprintable():

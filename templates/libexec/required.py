@@ -1,6 +1,6 @@
 """Containers of other packages that this one requires: woken with it, and ready before it starts.
 
-Knows that systemd starts their services beside this one (Wants=), and how to see there that one is ready, has failed, or went
+Knows that systemd starts their services beside this one (Wants=), and how to see that one is ready, has failed, or was put
 to sleep a moment ago and has to be woken once more; hides their control sockets.
 """
 
@@ -17,19 +17,22 @@ FAILED_PATIENCE = 5.0  # the same where its last start has failed
 MOMENT = 0.09  # seconds: what ended that much before this process began has ended after the wake began
 
 
-def await_ready(name):
-    """Return a connection to the container's `run`, which keeps it awake; raise Failure where it can't be had."""
+def await_ready(name, wakes):
+    """Return a connection to the container's `run`, which keeps it awake; raise Failure where it can't be had.
+
+    ``wakes`` tells whether it has to be woken first, or systemd does that.
+    """
     if not os.path.isdir("/usr/libexec/ondemand-" + name):
         raise Failure("it requires the container {0!r}, whose package is not installed; install ondemand-{0}".format(name))
     state = "/run/ondemand-" + name
-    begin, since, woken = begin_of_process(), time.monotonic(), False
+    begin = time.clock_gettime(CLOCK_BOOTTIME) if wakes else begin_of_process()
+    since, woken = time.monotonic(), False
     while True:
         try:
             control = Client(state + "/control")
         except OSError:
             control = None
         if control is not None and is_ready(control):
-            control.tell("hold")
             return control
         failures, when = last_end(state + "/end")
         if failures and (when > begin - MOMENT or time.clock_gettime(CLOCK_BOOTTIME) - begin > FAILED_PATIENCE):
@@ -39,7 +42,7 @@ def await_ready(name):
             wake(name)
         elif time.monotonic() - since > PATIENCE:
             break
-        elif time.monotonic() - since > SURPRISE and not woken:
+        elif not woken and (wakes or time.monotonic() - since > SURPRISE):
             woken = True
             wake(name)
         time.sleep(LOOK)
@@ -48,7 +51,8 @@ def await_ready(name):
 
 
 def is_ready(control):
-    """Wait until a container is ready; return False where it ends before, or is put to sleep."""
+    """Wait until a container is ready, and keep it so; return False where it ends before."""
+    control.tell("hold")
     while True:
         told = control.receive()
         if not told or told[0] == "failed":

@@ -194,7 +194,7 @@ def test_what_is_paused_is_told_and_its_wakes_are_records_too(site: Machine) -> 
     for wakes in (1, 2):
         assert site.get("http://127.0.0.1:8085/") == "200"
         until_recorded(site, "naps", wakes)
-        until_down(site, "naps")
+        site.sh("until systemctl show --property=StatusText ondemand-naps-container | grep -q paused; do :; done", timeout=60)
         found = service(site, "naps")
         assert (found["state"], found["wake_time"]["count"], found["last_wake"]["client"]) == ("paused", wakes, "127.0.0.1")
     wake = found["last_wake"]

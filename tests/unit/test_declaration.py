@@ -300,8 +300,7 @@ def test_a_version_that_either_format_refuses_is_refused(tmp_path: Path, version
     assert "a version of digits" in fault
 
 
-@pytest.mark.parametrize("name", ["Web", "-web", "we b", "web_1", "web-container", "web-pause", "web.previous", "web.next",
-                                  "w" * 101])
+@pytest.mark.parametrize("name", ["Web", "-web", "we b", "web_1", "web-container", "web.previous", "web.next", "w" * 101])
 def test_a_name_that_no_package_or_unit_can_have_is_refused(tmp_path: Path, name: str) -> None:
     (fault,) = faults(tmp_path, SMALLEST.replace("[container.nginx]", f'[container."{name}"]'))
     assert f"found the name '{name}'" in fault

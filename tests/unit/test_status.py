@@ -33,21 +33,20 @@ def shown(*found: Service, in_detail: bool = False, not_readable: tuple[str, ...
     return list(report.lines(Survey(found, not_readable), NOW, 80, in_detail, plain))
 
 
-LISTENS, CLOSED = Unit("active", "enabled", ("[::]:80",), True), Unit("inactive", "enabled", ("[::]:80",), True)
+LISTENS, CLOSED = Unit("active", "enabled", ("[::]:80",)), Unit("inactive", "enabled", ("[::]:80",))
 
 
-@pytest.mark.parametrize(("socket_unit", "container", "failures", "paused", "state"), [
-    (LISTENS, "inactive", 0, False, "asleep"), (LISTENS, "activating", 2, False, "starting"),
-    (LISTENS, "active", 0, False, "awake"),
-    (LISTENS, "deactivating", 0, False, "stopping"), (LISTENS, "inactive", 0, True, "paused"),
-    (LISTENS, "failed", 1, False, "failing"), (LISTENS, "failed", 0, False, "asleep"), (CLOSED, "inactive", 1, False, "closed"),
-    (Unit("inactive", "disabled"), "inactive", 0, False, "disabled"),
-    (Unit("inactive", "masked"), "inactive", 0, False, "disabled"),
-    (Unit("inactive", "disabled"), "active", 0, False, "awake"), (Unit("failed", "enabled"), "inactive", 0, False, "closed")])
+@pytest.mark.parametrize(("socket_unit", "container", "failures", "state"), [
+    (LISTENS, Unit("inactive"), 0, "asleep"), (LISTENS, Unit("activating"), 2, "starting"), (LISTENS, Unit("active"), 0, "awake"),
+    (LISTENS, Unit("deactivating"), 0, "stopping"), (LISTENS, Unit("active", status="paused"), 0, "paused"),
+    (LISTENS, Unit("deactivating", status="paused"), 0, "stopping"), (LISTENS, Unit("inactive", status="paused"), 0, "asleep"),
+    (LISTENS, Unit("failed"), 1, "failing"), (LISTENS, Unit("failed"), 0, "asleep"), (CLOSED, Unit("inactive"), 1, "closed"),
+    (Unit("inactive", "disabled"), Unit(), 0, "disabled"), (Unit("inactive", "masked"), Unit(), 0, "disabled"),
+    (Unit("inactive", "disabled"), Unit("active"), 0, "awake"), (Unit("failed", "enabled"), Unit(), 0, "closed")])
 def test_the_state_is_what_the_units_and_the_service_itself_make_of_it(
-    socket_unit: Unit, container: str, failures: int, paused: bool, state: str,
+    socket_unit: Unit, container: Unit, failures: int, state: str,
 ) -> None:
-    assert state_of(socket_unit, Unit(container), failures, paused) == state
+    assert state_of(socket_unit, container, failures) == state
 
 
 def test_the_table_is_good_to_read_in_80_columns() -> None:
@@ -132,10 +131,10 @@ def test_the_records_are_those_that_the_services_write() -> None:
 
 
 def test_units_are_read_with_all_of_their_addresses() -> None:
-    text = ("Listen=[::]:80 (Stream)\nListen=/run/web.sock (Stream)\nId=a.socket\nLoadState=loaded\nActiveState=active\n"
-            "UnitFileState=enabled\n\nId=b.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n")
-    assert systemd.parse_units(text) == {"a.socket": Unit("active", "enabled", ("[::]:80", "/run/web.sock"), True),
-                                         "b.service": Unit("inactive", "", (), False)}
+    text = ("Listen=[::]:80 (Stream)\nListen=/run/web.sock (Stream)\nId=a.socket\nActiveState=active\n"
+            "UnitFileState=enabled\n\nId=b.service\nActiveState=active\nUnitFileState=\nStatusText=paused\n")
+    assert systemd.parse_units(text) == {"a.socket": Unit("active", "enabled", ("[::]:80", "/run/web.sock")),
+                                         "b.service": Unit("active", "", (), "paused")}
 
 
 def test_records_are_read_from_the_journal() -> None:

@@ -163,7 +163,7 @@ def test_the_timeout_is_told_with_what_was_waited_for(waitport: ModuleType, run:
         'longer, declare ready = { tcp = true, timeout = "..." }']
 
 
-def test_a_container_that_was_ready_before_it_was_paused_is_not_waited_for(waitport: ModuleType, run: Run) -> None:
+def test_a_container_whose_text_was_seen_already_is_not_waited_for(waitport: ModuleType, run: Run) -> None:
     run.server.tell("ready 127.0.0.1")
     assert waitport.main([str(free_port())]) == 0
 
@@ -220,6 +220,14 @@ def test_a_text_that_never_comes_is_told_when_the_time_is_up(
 def test_where_run_has_ended_it_has_told_why(waitport: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert waitport.main(["80"]) == 1
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("listening", ["127.0.0.1", "::1"])
+def test_of_two_addresses_the_one_is_told_at_which_the_container_listens(waitport: ModuleType, run: Run, listening: str) -> None:
+    run.started("127.0.0.1,::1")
+    with socket.create_server((listening, 0), family=socket.AF_INET6 if ":" in listening else socket.AF_INET) as listener:
+        assert waitport.main([str(listener.getsockname()[1])]) == 0
+    assert run.end() == [f"listens {listening}"]
 
 
 def test_it_waits_until_the_container_is_started(waitport: ModuleType, run: Run) -> None:
