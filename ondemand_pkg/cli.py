@@ -21,6 +21,9 @@ from ondemand_pkg.declaration import reader, reference
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.images import Images
+from ondemand_pkg.importing import draft as drafts
+from ondemand_pkg.importing import output as written
+from ondemand_pkg.importing import source as importing
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
 
@@ -115,6 +118,55 @@ def source_command(report: Report, files: tuple[str, ...], output: Path) -> None
     del report
     for path in write_source(reader.read(files), output, os.environ):
         click.echo(path)
+
+
+WRITTEN = click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+                       help="Where the declaration goes; standard output unless told.")
+FORCE = click.option("--force", is_flag=True, help="Overwrite FILE where it is there already.")
+
+
+def _write_declaration(report: Report, text: str, output: Path | None, force: bool) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        written.write(text, output, force)
+        report.note(f"{output}: written; 'ondemand-pkg check {output}' tells what is wrong with it")
+
+
+@cli.command("init")
+@command
+@click.argument("image")
+@WRITTEN
+@FORCE
+@click.option("--offline", is_flag=True, help="Ask no Docker engine; write the smallest declaration.")
+def init_command(report: Report, image: str, output: Path | None, force: bool, offline: bool) -> None:
+    """Write a declaration from what IMAGE says of itself, asked of Docker."""
+    try:
+        draft = importing.image(image, None if offline else os.environ, report.progress)
+    finally:
+        report.progress_ends()
+    for note in draft.notes:
+        report.note(str(note))
+    _write_declaration(report, drafts.text([draft], f"the image {image}"), output, force)
+
+
+@cli.command("import")
+@command
+@click.argument("file", required=False, type=click.Path())
+@click.option("--container", metavar="NAME", help="A container of this machine's engine, in place of FILE.")
+@WRITTEN
+@FORCE
+def import_command(report: Report, file: str | None, container: str | None, output: Path | None, force: bool) -> None:
+    """Write a declaration from FILE, a Compose or a Quadlet (.container) file, or from a container.
+
+    What could not be carried over is told on standard error and in a comment of the result.
+    """
+    if (file is None) is (container is None):
+        raise click.UsageError("give either a FILE or --container NAME")
+    found, notes = importing.read(file, os.environ) if file else importing.inspect(str(container), os.environ)
+    for note in [*notes, *(note for draft in found for note in draft.notes)]:
+        report.note(str(note))
+    _write_declaration(report, drafts.text(found, file or f"the container {container}", notes), output, force)
 
 
 repository_cli.register(cli)

@@ -5,6 +5,7 @@ Knows --quiet, --verbose and the one form in which faults are told; hides except
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,15 @@ class Report:
         """Tell what --quiet leaves out."""
         if self._level >= 0:
             click.echo(message, err=True)
+
+    def progress(self, message: str) -> None:
+        """Show a step of what takes long: on a terminal, the latest on one line."""
+        if self._level >= 0 and sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{message[:100]}", err=True, nl=False)
+
+    def progress_ends(self) -> None:
+        """Take the last step off the terminal."""
+        self.progress("")
 
     def detail(self, message: str) -> None:
         """Tell what only --verbose shows."""
