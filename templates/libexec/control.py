@@ -20,7 +20,7 @@ import os
 import struct
 import time
 
-from names import CONTROL, END, UNITS
+from names import CONTROL, END, OVER, UNITS
 
 LONGEST = 1024  # bytes of a packet
 CLOCK_BOOTTIME = 7  # the clock of the 22nd field of proc_pid_stat(5); Python names it from 3.7 on
@@ -137,6 +137,20 @@ def last_end(path=None):
         return int(count), float(when)
     except (FileNotFoundError, ValueError):
         return 0, 0.0
+
+
+def tell_over():
+    """Leave behind that nothing is left of the service's life, so that the next one may begin."""
+    with open(OVER, "w"):
+        os.utime(OVER)
+
+
+def is_over():
+    """Return whether nothing is left of the service's last life."""
+    try:
+        return os.stat(OVER).st_mtime_ns >= os.stat(END).st_mtime_ns
+    except FileNotFoundError:
+        return False
 
 
 def begin_of_process():

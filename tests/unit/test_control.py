@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ def control(tmp_path: Path) -> ModuleType:
     module = load("control.py")
     module.CONTROL = str(tmp_path / "control")
     module.END = str(tmp_path / "end")
+    module.OVER = str(tmp_path / "over")
     return module
 
 
@@ -76,6 +78,18 @@ def test_the_last_end_is_known_with_its_time(control: ModuleType) -> None:
     control.tell_end(3)
     count, when = control.last_end()
     assert count == 3 and control.begin_of_process() < when <= time.clock_gettime(control.CLOCK_BOOTTIME)
+
+
+def test_a_life_is_over_once_that_was_told_after_its_end(control: ModuleType) -> None:
+    assert not control.is_over()
+    control.tell_end(1)
+    assert not control.is_over()
+    control.tell_over()
+    assert control.is_over()
+    later = Path(control.OVER).stat().st_mtime_ns + 1
+    control.tell_end(2)
+    os.utime(control.END, ns=(later, later))
+    assert not control.is_over()
 
 
 def test_an_end_that_can_not_be_read_is_none(control: ModuleType) -> None:

@@ -56,19 +56,21 @@ def test_unix_sockets_are_guarded_by_their_permissions(relay: ModuleType) -> Non
     assert relay.is_allowed(Client("", socket.AF_UNIX), networks("10.0.0.0/8"))
 
 
-@pytest.mark.parametrize(("failures", "ended", "now", "failed"), [
-    (1, 10.0, 10.1, True),  # after this process was made
-    (1, 9.95, 10.1, True),  # a moment before: systemd made the other process first
-    (1, 9.8, 10.1, False),  # the life before, parted from this one by the shortest pause
-    (1, 9.8, 15.1, True),  # the life before, but none has begun since
-    (0, 10.0, 15.1, False)])  # it was stopped
+@pytest.mark.parametrize(("failures", "ended", "over", "now", "failed"), [
+    (1, 10.0, True, 10.1, True),  # after this process was made
+    (1, 9.95, True, 10.1, True),  # a moment before: systemd made the other process first
+    (1, 9.8, True, 10.1, False),  # the life before, parted from this one by the shortest pause
+    (1, 9.8, False, 10.1, True),  # the life before, of which something is left: none begins for this process
+    (1, 9.8, True, 15.1, True),  # the life before, but none has begun since
+    (0, 10.0, False, 15.1, False)])  # it was stopped
 def test_a_start_that_failed_before_anybody_was_told_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, failures: int, ended: float, now: float, failed: bool,
+    monkeypatch: pytest.MonkeyPatch, failures: int, ended: float, over: bool, now: float, failed: bool,
 ) -> None:
     service = RELAY.Service.__new__(RELAY.Service)
     service.failures = 0
     monkeypatch.setattr(RELAY, "last_end", lambda: (failures, ended))
     monkeypatch.setattr(RELAY, "begin_of_process", lambda: 10.0)
+    monkeypatch.setattr(RELAY, "is_over", lambda: over)
     monkeypatch.setattr(RELAY.time, "clock_gettime", lambda _: now)
     assert service.has_failed_already() == failed and service.failures == (failures if failed else 0)
 

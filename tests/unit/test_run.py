@@ -180,6 +180,19 @@ def test_an_idle_container_is_paused_and_woken_where_that_is_declared(host: Host
         "POST /containers/ondemand-x/attach", "POST /containers/ondemand-x/start"], "only once"
 
 
+def test_a_paused_container_is_unpaused_before_it_is_stopped(host: Host) -> None:
+    def script(client: Any) -> None:
+        client.tell("listens")
+        until(client, "ready")
+        client.tell("idle")
+        until(client, "paused")
+        host.service.request_stop()
+
+    assert host.run(script, "--pause") == 0
+    assert [asked.rpartition("/")[2] for asked in host.engine.asked if asked.endswith(("pause", "stop"))] == [
+        "pause", "unpause", "stop"]
+
+
 def test_a_container_that_was_unpaused_by_hand_is_ready_all_the_same(host: Host) -> None:
     def script(client: Any) -> None:
         client.tell("listens")
