@@ -9,77 +9,20 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ondemand_pkg import __version__, build, subject, tree
+from ondemand_pkg import __version__, build, importing_cli, repository_cli, subject, tree
 from ondemand_pkg import difference as difference_of
+from ondemand_pkg.commands import Report, command
 from ondemand_pkg.declaration import reader, reference
-from ondemand_pkg.errors import DeclarationError, OndemandError
+from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.importing import draft as drafts
-from ondemand_pkg.importing import output as written
-from ondemand_pkg.importing import source as importing
+from ondemand_pkg.images import Images
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
-
-
-class Report:
-    """What is said beside the results, on standard error."""
-
-    def __init__(self, level: int) -> None:
-        self._level = level
-
-    def fault(self, message: object) -> None:
-        """Tell a fault."""
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
-
-    def note(self, message: str) -> None:
-        """Tell what --quiet leaves out."""
-        if self._level >= 0:
-            click.echo(message, err=True)
-
-    def progress(self, message: str) -> None:
-        """Show a step of what takes long: on a terminal, the latest on one line."""
-        if self._level >= 0 and sys.stderr.isatty():
-            click.echo(f"\r\x1b[K{message[:100]}", err=True, nl=False)
-
-    def progress_ends(self) -> None:
-        """Take the last step off the terminal."""
-        self.progress("")
-
-    def detail(self, message: str) -> None:
-        """Tell what only --verbose shows."""
-        if self._level > 0:
-            click.echo(message, err=True)
-
-
-def _command(function: Callable[..., None], fault_status: int = 1) -> Callable[..., None]:
-    """Give a command --quiet and --verbose, and its faults one form and exit status."""
-
-    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    def run(quiet: bool, verbose: bool, **arguments: Any) -> None:
-        report = Report(verbose - quiet)
-        try:
-            function(report=report, **arguments)
-        except DeclarationError as error:
-            for fault in error.faults:
-                report.fault(fault)
-            raise SystemExit(fault_status) from None
-        except OndemandError as error:
-            report.fault(error)
-            raise SystemExit(fault_status) from None
-
-    run.__doc__ = function.__doc__
-    run.__name__ = function.__name__
-    for parameter in getattr(function, "__click_params__", []):
-        run.__click_params__.append(parameter)  # type: ignore[attr-defined]
-    return run
-
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 OUTPUT = click.option("-o", "--output", default="dist", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
@@ -96,7 +39,7 @@ def cli() -> None:
 
 
 @cli.command("build", epilog=EPILOG)
-@_command
+@command
 @FILES
 @OUTPUT
 @FORMAT
@@ -114,7 +57,7 @@ def build_command(report: Report, files: tuple[str, ...], output: Path, formats:
 
 
 @cli.command("check", epilog=EPILOG)
-@_command
+@command
 @FILES
 def check_command(report: Report, files: tuple[str, ...]) -> None:
     """Tell every error of declarations; write nothing."""
@@ -125,18 +68,21 @@ def check_command(report: Report, files: tuple[str, ...]) -> None:
 
 
 @cli.command("show", epilog=EPILOG)
-@_command
+@command
 @click.argument("file", type=click.Path())
 @FORMAT
 def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
     """Print every field, script and file that the packages of a declaration would hold."""
     del report
-    for task in build.tasks(reader.read([file]), formats or tuple(FORMATS), os.environ):
-        click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
+    containers = reader.read([file])
+    with tempfile.TemporaryDirectory(prefix="ondemand-pkg-") as temporary:
+        images = Images(Path(temporary))
+        for task in build.tasks(map(images.resolved, containers), formats or tuple(FORMATS), os.environ):
+            click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
 
 
 @cli.command("diff")
-@functools.partial(_command, fault_status=2)
+@functools.partial(command, fault_status=2)
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each package that differs.")
@@ -161,7 +107,7 @@ def diff_command(report: Report, old: str, new: str, as_json: bool) -> None:
 
 
 @cli.command("source", epilog=EPILOG)
-@_command
+@command
 @FILES
 @OUTPUT
 def source_command(report: Report, files: tuple[str, ...], output: Path) -> None:
@@ -171,53 +117,8 @@ def source_command(report: Report, files: tuple[str, ...], output: Path) -> None
         click.echo(path)
 
 
-WRITTEN = click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-                       help="Where the declaration goes; standard output unless told.")
-FORCE = click.option("--force", is_flag=True, help="Overwrite FILE where it is there already.")
-
-
-def _write_declaration(report: Report, text: str, output: Path | None, force: bool) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        written.write(text, output, force)
-        report.note(f"{output}: written; 'ondemand-pkg check {output}' tells what is wrong with it")
-
-
-@cli.command("init")
-@_command
-@click.argument("image")
-@WRITTEN
-@FORCE
-@click.option("--offline", is_flag=True, help="Ask no Docker engine; write the smallest declaration.")
-def init_command(report: Report, image: str, output: Path | None, force: bool, offline: bool) -> None:
-    """Write a declaration from what IMAGE says of itself, asked of Docker."""
-    try:
-        draft = importing.image(image, None if offline else os.environ, report.progress)
-    finally:
-        report.progress_ends()
-    for note in draft.notes:
-        report.note(str(note))
-    _write_declaration(report, drafts.text([draft], f"the image {image}"), output, force)
-
-
-@cli.command("import")
-@_command
-@click.argument("file", required=False, type=click.Path())
-@click.option("--container", metavar="NAME", help="A container of this machine's engine, in place of FILE.")
-@WRITTEN
-@FORCE
-def import_command(report: Report, file: str | None, container: str | None, output: Path | None, force: bool) -> None:
-    """Write a declaration from FILE, a Compose or a Quadlet (.container) file, or from a container.
-
-    What could not be carried over is told on standard error and in a comment of the result.
-    """
-    if (file is None) is (container is None):
-        raise click.UsageError("give either a FILE or --container NAME")
-    found, notes = importing.read(file, os.environ) if file else importing.inspect(str(container), os.environ)
-    for note in [*notes, *(note for draft in found for note in draft.notes)]:
-        report.note(str(note))
-    _write_declaration(report, drafts.text(found, file or f"the container {container}", notes), output, force)
+importing_cli.register(cli)
+repository_cli.register(cli)
 
 
 def main() -> None:

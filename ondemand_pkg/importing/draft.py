@@ -71,12 +71,9 @@ class Draft:
                 else [whole])
             for part in parts:
                 try:
-                    fault = BY_KEY[key].unsupported(check(part))
-                    why = f"not supported yet in this release; {fault}" if fault else ""
+                    check(part)
                 except Invalid as invalid:
-                    why = invalid.findings[0].why
-                if why:
-                    self.note(place, f"{key} = {_brief(part)}", why)
+                    self.note(place, f"{key} = {_brief(part)}", invalid.findings[0].why)
                     self._take_out(key, part)
 
     def _take_out(self, key: str, part: Any) -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from archives import packed
 from click.testing import CliRunner, Result
 
 from ondemand_pkg import tree
@@ -147,6 +148,6 @@ def test_trouble_ends_with_2_so_that_it_is_not_taken_for_a_difference(work: Path
 
 def test_a_foreign_package_is_told(work: Path) -> None:
     package = dataclasses.replace(tree.package(OLD, "deb", 1), entries=())
-    (work / "foreign.deb").write_bytes(FORMATS["deb"].pack(package))
+    (work / "foreign.deb").write_bytes(packed(FORMATS["deb"], package))
     done = run(work / "foreign.deb", work / "foreign.deb")
     assert done.exit_code == 2 and "ondemand-pkg has not made it" in done.stderr

@@ -91,6 +91,29 @@ def test_the_time_to_get_ready_and_to_stop_are_those_declared() -> None:
     assert int(unit["TimeoutStartSec"][0]) > 90 and int(unit["TimeoutStopSec"][0]) > 120
 
 
+@pytest.mark.parametrize(("ready", "run", "waitport"), [
+    (Ready(), "run", "--timeout 60 80"), (Ready(ReadyKind.HTTP, path='/"%n$x', timeout=5), "run", "--timeout 5 --by http 80"),
+    (Ready(ReadyKind.EXEC, argv=("%n",)), "run", "--timeout 60 --by exec 80"),
+    (Ready(ReadyKind.HEALTHCHECK), "run", "--timeout 60 --by healthcheck 80"),
+    (Ready(ReadyKind.LOG, text='"%n'), "run --log", "--timeout 60 --by log 80")])
+def test_the_kind_of_readiness_stands_in_the_unit_and_no_text_of_the_declaration(ready: Ready, run: str, waitport: str) -> None:
+    unit = settings(units(dataclasses.replace(NGINX, ready=ready))["ondemand-nginx-container.service"])
+    assert unit["ExecStart"] == [f"/usr/libexec/ondemand-nginx/{run}"]
+    assert unit["ExecStartPost"] == [f"/usr/libexec/ondemand-nginx/waitport {waitport}"]
+
+
+def test_a_required_container_is_woken_with_its_proxy() -> None:
+    unit = settings(units(dataclasses.replace(NGINX, requires=("db", "c++")))["ondemand-nginx-container.service"])
+    assert unit["Wants"][1:] == ["ondemand-db.service ondemand-db-container.service",
+                                 "ondemand-c__.service ondemand-c__-container.service"]
+    assert unit["ExecStart"] == ["/usr/libexec/ondemand-nginx/run --require db --require c++"]
+
+
+def test_run_is_told_to_pause_the_container_where_that_is_declared() -> None:
+    unit = settings(units(dataclasses.replace(NGINX, idle=60.0, idle_action="pause"))["ondemand-nginx-container.service"])
+    assert unit["ExecStart"] == ["/usr/libexec/ondemand-nginx/run --pause"]
+
+
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).map(str.strip).filter(bool))
 def test_a_description_stays_one_line_of_its_unit(description: str) -> None:
     plain = units(NGINX)
