@@ -14,11 +14,12 @@ from pathlib import Path
 
 import click
 
-from ondemand_pkg import __version__, build, importing_cli, repository_cli, subject, tree
+from ondemand_pkg import __version__, build, importing_cli, linting, repository_cli, subject, tree, verifying
 from ondemand_pkg import difference as difference_of
 from ondemand_pkg.commands import Report, command
 from ondemand_pkg.declaration import reader, reference
-from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.declaration.rules import Severity
+from ondemand_pkg.errors import DeclarationError, OndemandError
 from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.images import Images
 from ondemand_pkg.show import shown
@@ -59,12 +60,33 @@ def build_command(report: Report, files: tuple[str, ...], output: Path, formats:
 @cli.command("check", epilog=EPILOG)
 @command
 @FILES
-def check_command(report: Report, files: tuple[str, ...]) -> None:
-    """Tell every error of declarations; write nothing."""
-    containers = reader.read(files)
+@click.option("--format", "report_format", type=click.Choice(list(linting.REPORTS)), default="text", show_default=True,
+              help="How findings are told; json and github on standard output, with the errors.")
+@click.option("--strict", is_flag=True, help="End with 1 where there is a warning.")
+@click.option("--units", is_flag=True, help="Have systemd-analyze verify the units too.")
+def check_command(report: Report, files: tuple[str, ...], report_format: str, strict: bool, units: bool) -> None:
+    """Tell every error of declarations, and what rules find in them; write nothing."""
+    tell = linting.REPORTS[report_format]
+    try:
+        declared = reader.read_declared(files)
+    except DeclarationError as error:
+        click.echo(tell(error.faults, ()), nl=False)
+        raise
+    containers = [one.container for one in declared]
     for task in build.tasks(containers, tuple(FORMATS), os.environ):
         tree.package(task.container, task.format_name, task.time)
-    report.note(f"{len(containers)} container{'s' if len(containers) != 1 else ''}: no error")
+    if units and (lines := verifying.verified(containers)):
+        raise OndemandError("\n".join(["systemd finds fault with the units:", *lines]))
+    found = linting.findings(declared)
+    warnings = [finding for finding in found if finding.rule.severity is Severity.WARNING]
+    if report_format == "text":
+        click.echo(tell((), found if report.is_verbose else warnings if not report.is_quiet else ()), nl=False, err=True)
+    else:
+        click.echo(tell((), found), nl=False)
+    told = f"{len(warnings)} warning{'s' if len(warnings) != 1 else ''}" if warnings else ""
+    report.note(f"{len(containers)} container{'s' if len(containers) != 1 else ''}: no error{', ' + told if told else ''}")
+    if strict and warnings:
+        raise SystemExit(1)
 
 
 @cli.command("show", epilog=EPILOG)

@@ -20,6 +20,16 @@ class Report:
     def __init__(self, level: int) -> None:
         self._level = level
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether more is asked for."""
+        return self._level > 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing but results and errors is asked for."""
+        return self._level < 0
+
     def fault(self, message: object) -> None:
         """Tell a fault."""
         click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)

@@ -197,6 +197,7 @@ class Container:
     allow: tuple[IPNetwork, ...] = ()
     pin: bool = False
     bundle: bool = False
+    silence: Mapping[str, str] = field(default_factory=dict)
     carried: CarriedImage | None = None
 
     @property

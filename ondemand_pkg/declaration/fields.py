@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondemand_pkg.declaration import values
+from ondemand_pkg.declaration.rules import RULES
 from ondemand_pkg.declaration.values import Value
 from ondemand_pkg.model import RELAY, SOCKET_PROXYD, TcpAddress
 
@@ -116,6 +117,9 @@ FIELDS: tuple[Field, ...] = (
           "awake; their packages are installed with this one.", '["db"]', "[]"),
     Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
           "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("silence", values.mapping(values.choice(*RULES), values.line("the reason, a line of text", 200)),
+          "Rules of 'ondemand-pkg check' that are not told of this container, each with the reason.",
+          '{ privileged = "it manages the hardware" }', in_package=True),
 )
 
 BY_KEY = {field.key: field for field in FIELDS}
