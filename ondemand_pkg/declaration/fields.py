@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondemand_pkg.declaration import values
+from ondemand_pkg.declaration.rules import RULES
 from ondemand_pkg.declaration.values import Value
 from ondemand_pkg.model import METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
 
@@ -118,6 +119,9 @@ FIELDS: tuple[Field, ...] = (
           "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
     Field("metrics", values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: true for "
           f"{METRICS_DIRECTORY}, or that directory.", "true", "false"),
+    Field("silence", values.mapping(values.choice(*RULES), values.line("the reason, a line of text", 200)),
+          "Rules of 'ondemand-pkg check' that are not told of this container, each with the reason.",
+          '{ privileged = "it manages the hardware" }', in_package=True),
 )
 
 BY_KEY = {field.key: field for field in FIELDS}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,11 @@ class _File:
         self.requiring: dict[str, tuple[str, ...]] = {}
         self._lines = _LazyLines("")
 
+    def line(self, *path: str) -> int:
+        return self._lines.get().of(*path)
+
     def place(self, *path: str) -> str:
-        return f"{self.path}:{self._lines.get().of(*path)}"
+        return f"{self.path}:{self.line(*path)}"
 
     def fault(self, message: str, *path: str, where: str = "", found: Any = None) -> None:
         lines = self._lines.get()
@@ -182,8 +186,26 @@ def _syntax_fault(message: str, text: str) -> tuple[str, int]:
     return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at column {column}", int(digits)
 
 
+@dataclass(frozen=True)
+class Declared:
+    """A container and where it is declared."""
+
+    container: Container
+    path: str
+    _file: _File
+
+    def line(self, key: str) -> int:
+        """Return the line of a key, from 1, or that of the container's table where it has not the key."""
+        return self._file.line("container", self.container.name, key)
+
+
 def read(paths: Iterable[str]) -> list[Container]:
-    """Return the containers of some files, in their order.
+    """Return the containers of some files, in their order; raises DeclarationError as ``read_declared`` does."""
+    return [declared.container for declared in read_declared(paths)]
+
+
+def read_declared(paths: Iterable[str]) -> list[Declared]:
+    """Return the containers of some files, in their order, with their places.
 
     Raises DeclarationError with every fault of all of them: their own, names declared twice, addresses on
     which two of them listen, and containers that require each other in a circle.
@@ -198,7 +220,7 @@ def read(paths: Iterable[str]) -> list[Container]:
     faults = [fault for file in files for fault in file.faults]
     if faults:
         raise DeclarationError(faults)
-    return [container for file in files for container in file.containers]
+    return [Declared(container, file.path, file) for file in files for container in file.containers]
 
 
 def _find_clashes(files: list[_File]) -> None:
