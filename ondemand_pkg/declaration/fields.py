@@ -12,7 +12,7 @@ from typing import Any
 
 from ondemand_pkg.declaration import values
 from ondemand_pkg.declaration.values import Value
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, TcpAddress
+from ondemand_pkg.model import METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -116,6 +116,8 @@ FIELDS: tuple[Field, ...] = (
           "awake; their packages are installed with this one.", '["db"]', "[]"),
     Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
           "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("metrics", values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: true for "
+          f"{METRICS_DIRECTORY}, or that directory.", "true", "false"),
 )
 
 BY_KEY = {field.key: field for field in FIELDS}
