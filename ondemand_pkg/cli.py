@@ -10,66 +10,22 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ondemand_pkg import __version__, build, subject, tree
+from ondemand_pkg import __version__, build, repository_cli, subject, tree
 from ondemand_pkg import difference as difference_of
+from ondemand_pkg.commands import Report, command
 from ondemand_pkg.declaration import reader, reference
-from ondemand_pkg.errors import DeclarationError, OndemandError
+from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.images import Images
+from ondemand_pkg.importing import draft as drafts
+from ondemand_pkg.importing import output as written
+from ondemand_pkg.importing import source as importing
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
-
-
-class Report:
-    """What is said beside the results, on standard error."""
-
-    def __init__(self, level: int) -> None:
-        self._level = level
-
-    def fault(self, message: object) -> None:
-        """Tell a fault."""
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
-
-    def note(self, message: str) -> None:
-        """Tell what --quiet leaves out."""
-        if self._level >= 0:
-            click.echo(message, err=True)
-
-    def detail(self, message: str) -> None:
-        """Tell what only --verbose shows."""
-        if self._level > 0:
-            click.echo(message, err=True)
-
-
-def _command(function: Callable[..., None], fault_status: int = 1) -> Callable[..., None]:
-    """Give a command --quiet and --verbose, and its faults one form and exit status."""
-
-    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    def run(quiet: bool, verbose: bool, **arguments: Any) -> None:
-        report = Report(verbose - quiet)
-        try:
-            function(report=report, **arguments)
-        except DeclarationError as error:
-            for fault in error.faults:
-                report.fault(fault)
-            raise SystemExit(fault_status) from None
-        except OndemandError as error:
-            report.fault(error)
-            raise SystemExit(fault_status) from None
-
-    run.__doc__ = function.__doc__
-    run.__name__ = function.__name__
-    for parameter in getattr(function, "__click_params__", []):
-        run.__click_params__.append(parameter)  # type: ignore[attr-defined]
-    return run
-
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 OUTPUT = click.option("-o", "--output", default="dist", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
@@ -86,7 +42,7 @@ def cli() -> None:
 
 
 @cli.command("build", epilog=EPILOG)
-@_command
+@command
 @FILES
 @OUTPUT
 @FORMAT
@@ -104,7 +60,7 @@ def build_command(report: Report, files: tuple[str, ...], output: Path, formats:
 
 
 @cli.command("check", epilog=EPILOG)
-@_command
+@command
 @FILES
 def check_command(report: Report, files: tuple[str, ...]) -> None:
     """Tell every error of declarations; write nothing."""
@@ -115,7 +71,7 @@ def check_command(report: Report, files: tuple[str, ...]) -> None:
 
 
 @cli.command("show", epilog=EPILOG)
-@_command
+@command
 @click.argument("file", type=click.Path())
 @FORMAT
 def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
@@ -129,7 +85,7 @@ def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
 
 
 @cli.command("diff")
-@functools.partial(_command, fault_status=2)
+@functools.partial(command, fault_status=2)
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each package that differs.")
@@ -154,7 +110,7 @@ def diff_command(report: Report, old: str, new: str, as_json: bool) -> None:
 
 
 @cli.command("source", epilog=EPILOG)
-@_command
+@command
 @FILES
 @OUTPUT
 def source_command(report: Report, files: tuple[str, ...], output: Path) -> None:
@@ -162,6 +118,58 @@ def source_command(report: Report, files: tuple[str, ...], output: Path) -> None
     del report
     for path in write_source(reader.read(files), output, os.environ):
         click.echo(path)
+
+
+WRITTEN = click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+                       help="Where the declaration goes; standard output unless told.")
+FORCE = click.option("--force", is_flag=True, help="Overwrite FILE where it is there already.")
+
+
+def _write_declaration(report: Report, text: str, output: Path | None, force: bool) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        written.write(text, output, force)
+        report.note(f"{output}: written; 'ondemand-pkg check {output}' tells what is wrong with it")
+
+
+@cli.command("init")
+@command
+@click.argument("image")
+@WRITTEN
+@FORCE
+@click.option("--offline", is_flag=True, help="Ask no Docker engine; write the smallest declaration.")
+def init_command(report: Report, image: str, output: Path | None, force: bool, offline: bool) -> None:
+    """Write a declaration from what IMAGE says of itself, asked of Docker."""
+    try:
+        draft = importing.image(image, None if offline else os.environ, report.progress)
+    finally:
+        report.progress_ends()
+    for note in draft.notes:
+        report.note(str(note))
+    _write_declaration(report, drafts.text([draft], f"the image {image}"), output, force)
+
+
+@cli.command("import")
+@command
+@click.argument("file", required=False, type=click.Path())
+@click.option("--container", metavar="NAME", help="A container of this machine's engine, in place of FILE.")
+@WRITTEN
+@FORCE
+def import_command(report: Report, file: str | None, container: str | None, output: Path | None, force: bool) -> None:
+    """Write a declaration from FILE, a Compose or a Quadlet (.container) file, or from a container.
+
+    What could not be carried over is told on standard error and in a comment of the result.
+    """
+    if (file is None) is (container is None):
+        raise click.UsageError("give either a FILE or --container NAME")
+    found, notes = importing.read(file, os.environ) if file else importing.inspect(str(container), os.environ)
+    for note in [*notes, *(note for draft in found for note in draft.notes)]:
+        report.note(str(note))
+    _write_declaration(report, drafts.text(found, file or f"the container {container}", notes), output, force)
+
+
+repository_cli.register(cli)
 
 
 def main() -> None:

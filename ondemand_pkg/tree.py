@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from email.utils import format_datetime
 
 from ondemand_pkg import units as unit_files
+from ondemand_pkg.as_toml import as_toml
 from ondemand_pkg.docker_create import specification_file
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
@@ -91,7 +92,7 @@ def package(container: Container, format_name: str, time: int) -> Package:
         relations={RELATION[format_name]: (*DEPENDS[format_name], *(f"ondemand-{name}" for name in container.requires),
                                            *getattr(container.depends, format_name))},
     )
-    entries = [*_common(container), *(_deb_only(metadata) if format_name == "deb" else _rpm_only(container))]
+    entries = [*_common(container), *(deb_documents(metadata) if format_name == "deb" else _rpm_only(container))]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
 
 
@@ -112,6 +113,7 @@ def _common(container: Container) -> list[Entry]:
         Entry(f"/usr/share/doc/{container.package_name}", Kind.DIRECTORY, 0o755),
         _file(f"/usr/share/doc/{container.package_name}/README",
               render("doc/README.j2", c=container, title=unit_files.title(container)), role=Role.DOC),
+        _file(f"/usr/share/doc/{container.package_name}/declaration.toml", as_toml(container), role=Role.DOC),
     ]
 
 
@@ -134,13 +136,13 @@ def _rpm_only(container: Container) -> list[Entry]:
     return [Entry("/etc/ondemand", Kind.DIRECTORY, 0o755), _file(f"{unit_files.PRESET_DIRECTORY}/{name}", text)]
 
 
-def _deb_only(package: Package) -> list[Entry]:
-    """Return the files that Policy 12.5 and 12.7 ask of every package, and why lintian's doubts are none."""
+def deb_documents(package: Package, overrides: str = "doc/lintian-overrides.j2") -> list[Entry]:
+    """Return the files that Policy 12.5 and 12.7 ask of every package, and why lintian's doubts are none (a template)."""
     documents = f"/usr/share/doc/{package.name}"
     year = datetime.fromtimestamp(package.timestamp, UTC).year
     return [_file(f"{documents}/copyright", render("doc/copyright.j2", p=package, year=year)),
             _file(f"{documents}/changelog.Debian.gz", _gzip(debian_changelog(package))),
-            _file(f"/usr/share/lintian/overrides/{package.name}", render("doc/lintian-overrides.j2", p=package))]
+            _file(f"/usr/share/lintian/overrides/{package.name}", render(overrides, p=package))]
 
 
 def _gzip(text: str) -> bytes:

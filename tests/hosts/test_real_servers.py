@@ -22,6 +22,18 @@ ports   = ["6379:6379"]
 command = ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no"]
 idle    = "1s"
 
+[container.db]
+image   = "many:1"
+ports   = ["5432:5432"]
+user    = "postgres"
+command = ["sh", "-c", '''
+echo 'host all all all trust' >/tmp/hba
+exec /usr/lib/postgresql/*/bin/postgres -D /var/lib/postgresql/*/main -c config_file=/etc/postgresql/15/main/postgresql.conf \\
+    -c hba_file=/tmp/hba -c listen_addresses='*' -c unix_socket_directories= -c ssl=off''']
+ready   = { exec = ["pg_isready", "--host=127.0.0.1"] }     # it listens before it lets anyone in
+idle    = "1s"
+create_args = ["--stop-signal=SIGINT"]      # SIGTERM would wait for the clients
+
 [container.memory]
 image   = "many:1"
 ports   = ["11211:11211", "/run/memory.sock:11211"]
@@ -52,6 +64,13 @@ loop = asyncio.new_event_loop()
 loop.add_signal_handler(signal.SIGTERM, stopped.set)
 loop.run_until_complete(main())''']
 idle    = "1s"
+
+[container.six]
+image       = "many:1"
+ports       = ["6380:6379"]
+command     = ["redis-server", "--bind", "::", "--protected-mode", "no"]
+create_args = ["--network=six"]
+idle        = "1s"
 """
 SAY = """
 import asyncio, websockets
@@ -72,6 +91,7 @@ SSH = "ssh -q -o StrictHostKeyChecking=no -i /etc/ssh/ssh_host_ed25519_key root@
 @pytest.fixture(scope="module")
 def site(host: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     host.import_image("many:1")
+    host.run("docker", "network", "create", "--ipv6", "--subnet=fd00:6::/64", "six")
     packages = built(tmp_path_factory.mktemp("real-servers"), SITE)
     host.apt_install(*(path for key, path in packages.items() if key.startswith("deb/")))
     host.run("docker", "run", "--detach", "--name", "clients", "--network=host", "many:1", "sleep", "infinity")
@@ -108,6 +128,18 @@ def test_redis_under_its_own_benchmark_from_asleep(site: Machine) -> None:
     assert client(site, "redis-cli get here") == "yes\n", "it was saved by an orderly stop"
 
 
+def test_postgresql_under_pgbench_from_asleep(site: Machine) -> None:
+    until_asleep(site, "db")
+    pgbench = "pgbench --host=127.0.0.1 --username=postgres"
+    client(site, f"{pgbench} --initialize --quiet postgres")
+    until_asleep(site, "db")
+    said = client(site, f"{pgbench} --connect --client 10 --transactions 20 --no-vacuum postgres")
+    assert "number of transactions actually processed: 200/200" in said
+    until_asleep(site, "db")
+    answer = client(site, "psql -h 127.0.0.1 -U postgres -At -c 'select count(*) from pgbench_history'")
+    assert answer == "200\n"
+
+
 def test_memcached_under_memcslap_from_asleep(site: Machine) -> None:
     until_asleep(site, "memory")
     said = client(site, "memcslap --servers=127.0.0.1 --concurrency=20 --execute-number=100 --test=set")
@@ -128,3 +160,9 @@ def test_ssh_from_asleep(site: Machine) -> None:
 def test_a_websocket_from_asleep(site: Machine) -> None:
     until_asleep(site, "talk")
     assert site.run("docker", "exec", "clients", "python3", "-c", SAY).stdout == "all echoed\n"
+
+
+def test_a_server_that_listens_on_ipv6_only_from_asleep(site: Machine) -> None:
+    until_asleep(site, "six")
+    said = client(site, "redis-benchmark --csv -p 6380 -n 2000 -c 50 -t set,get")
+    assert '"GET"' in said and "rror" not in said

@@ -222,6 +222,14 @@ def test_where_run_has_ended_it_has_told_why(waitport: ModuleType, capsys: pytes
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("listening", ["127.0.0.1", "::1"])
+def test_of_two_addresses_the_one_is_told_at_which_the_container_listens(waitport: ModuleType, run: Run, listening: str) -> None:
+    run.started("127.0.0.1,::1")
+    with socket.create_server((listening, 0), family=socket.AF_INET6 if ":" in listening else socket.AF_INET) as listener:
+        assert waitport.main([str(listener.getsockname()[1])]) == 0
+    assert run.end() == [f"listens {listening}"]
+
+
 def test_it_waits_until_the_container_is_started(waitport: ModuleType, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Timer(0.05, run.started).start()
