@@ -33,7 +33,8 @@ class Note:
     instead: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}: {self.instead}"
+        # What comes from a foreign file must neither end the line nor steer the terminal.
+        return "".join(character if character.isprintable() else "?" for character in f"{self.place}: {self.what}: {self.instead}")
 
 
 @dataclass
