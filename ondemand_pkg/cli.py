@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -21,6 +23,8 @@ from ondemand_pkg.declaration import reader, reference
 from ondemand_pkg.declaration.rules import Severity
 from ondemand_pkg.errors import DeclarationError, OndemandError
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.host import report as host_report
+from ondemand_pkg.host.services import survey
 from ondemand_pkg.images import Images
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
@@ -137,6 +141,25 @@ def source_command(report: Report, files: tuple[str, ...], output: Path) -> None
     del report
     for path in write_source(reader.read(files), output, os.environ):
         click.echo(path)
+
+
+@cli.command("status")
+@command
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status_command(report: Report, names: tuple[str, ...], as_json: bool) -> None:
+    """Tell of each on-demand service of this host: asleep or awake, its connections, how its wakes went; more of those named."""
+    found = survey(names)
+    now = time.time()
+    if as_json:
+        click.echo(host_report.as_json(found))
+        return
+    if not found.services:
+        report.note("no on-demand service is installed on this host")
+    for line in host_report.lines(found, now, shutil.get_terminal_size((80, 24)).columns, bool(names), click.style):
+        click.echo(line)
+    for remedy in host_report.not_readable(found):
+        report.note(remedy)
 
 
 importing_cli.register(cli)

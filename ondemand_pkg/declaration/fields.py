@@ -13,7 +13,7 @@ from typing import Any
 from ondemand_pkg.declaration import values
 from ondemand_pkg.declaration.rules import RULES
 from ondemand_pkg.declaration.values import Value
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, TcpAddress
+from ondemand_pkg.model import METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -117,6 +117,8 @@ FIELDS: tuple[Field, ...] = (
           "awake; their packages are installed with this one.", '["db"]', "[]"),
     Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
           "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("metrics", values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: true for "
+          f"{METRICS_DIRECTORY}, or that directory.", "true", "false"),
     Field("silence", values.mapping(values.choice(*RULES), values.line("the reason, a line of text", 200)),
           "Rules of 'ondemand-pkg check' that are not told of this container, each with the reason.",
           '{ privileged = "it manages the hardware" }', in_package=True),
