@@ -5,68 +5,31 @@ Knows commands, options, streams and exit statuses; hides everything else behind
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import time
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ondemand_pkg import __version__, build, tree
+from ondemand_pkg import __version__, build, repository_cli, subject, tree
+from ondemand_pkg import difference as difference_of
+from ondemand_pkg.commands import Report, command
 from ondemand_pkg.declaration import reader, reference
-from ondemand_pkg.errors import DeclarationError, OndemandError
+from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.host import report as host_report
+from ondemand_pkg.host.services import survey
 from ondemand_pkg.images import Images
+from ondemand_pkg.importing import draft as drafts
+from ondemand_pkg.importing import output as written
+from ondemand_pkg.importing import source as importing
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
-
-
-class Report:
-    """What is said beside the results, on standard error."""
-
-    def __init__(self, level: int) -> None:
-        self._level = level
-
-    def fault(self, message: object) -> None:
-        """Tell a fault."""
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
-
-    def note(self, message: str) -> None:
-        """Tell what --quiet leaves out."""
-        if self._level >= 0:
-            click.echo(message, err=True)
-
-    def detail(self, message: str) -> None:
-        """Tell what only --verbose shows."""
-        if self._level > 0:
-            click.echo(message, err=True)
-
-
-def _command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command --quiet and --verbose, and its faults one form and exit status 1."""
-
-    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    def run(quiet: bool, verbose: bool, **arguments: Any) -> None:
-        report = Report(verbose - quiet)
-        try:
-            function(report=report, **arguments)
-        except DeclarationError as error:
-            for fault in error.faults:
-                report.fault(fault)
-            raise SystemExit(1) from None
-        except OndemandError as error:
-            report.fault(error)
-            raise SystemExit(1) from None
-
-    run.__doc__ = function.__doc__
-    run.__name__ = function.__name__
-    for parameter in reversed(getattr(function, "__click_params__", [])):
-        run.__click_params__.append(parameter)  # type: ignore[attr-defined]
-    return run
-
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 OUTPUT = click.option("-o", "--output", default="dist", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
@@ -83,7 +46,7 @@ def cli() -> None:
 
 
 @cli.command("build", epilog=EPILOG)
-@_command
+@command
 @FILES
 @OUTPUT
 @FORMAT
@@ -101,7 +64,7 @@ def build_command(report: Report, files: tuple[str, ...], output: Path, formats:
 
 
 @cli.command("check", epilog=EPILOG)
-@_command
+@command
 @FILES
 def check_command(report: Report, files: tuple[str, ...]) -> None:
     """Tell every error of declarations; write nothing."""
@@ -112,7 +75,7 @@ def check_command(report: Report, files: tuple[str, ...]) -> None:
 
 
 @cli.command("show", epilog=EPILOG)
-@_command
+@command
 @click.argument("file", type=click.Path())
 @FORMAT
 def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
@@ -125,8 +88,33 @@ def show_command(report: Report, file: str, formats: tuple[str, ...]) -> None:
             click.echo(shown(tree.package(task.container, task.format_name, task.time), task.format_name), nl=False)
 
 
+@cli.command("diff")
+@functools.partial(command, fault_status=2)
+@click.argument("old", type=click.Path())
+@click.argument("new", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each package that differs.")
+def diff_command(report: Report, old: str, new: str, as_json: bool) -> None:
+    """Say what going from OLD to NEW, packages or declarations, does to a host.
+
+    Exit status as diff(1) has it: 0 nothing, 1 something, 2 trouble.
+    """
+    try:
+        before, after, formats_differ = subject.sides(old, new, os.environ)
+        found = [difference for difference in difference_of.compare(before, after, formats_differ) if difference]
+    except ValueError as error:
+        raise OndemandError(f"{old}, {new}: {error}") from None
+    if formats_differ:
+        report.note("the formats differ: scripts, relations and documents are not compared")
+    if as_json:
+        click.echo(json.dumps([difference.as_json() for difference in found], indent=2, ensure_ascii=False))
+    else:
+        for line in (line for difference in found for line in difference.lines()):
+            click.echo(line)
+    raise SystemExit(1 if found else 0)
+
+
 @cli.command("source", epilog=EPILOG)
-@_command
+@command
 @FILES
 @OUTPUT
 def source_command(report: Report, files: tuple[str, ...], output: Path) -> None:
@@ -134,6 +122,77 @@ def source_command(report: Report, files: tuple[str, ...], output: Path) -> None
     del report
     for path in write_source(reader.read(files), output, os.environ):
         click.echo(path)
+
+
+WRITTEN = click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+                       help="Where the declaration goes; standard output unless told.")
+FORCE = click.option("--force", is_flag=True, help="Overwrite FILE where it is there already.")
+
+
+def _write_declaration(report: Report, text: str, output: Path | None, force: bool) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        written.write(text, output, force)
+        report.note(f"{output}: written; 'ondemand-pkg check {output}' tells what is wrong with it")
+
+
+@cli.command("init")
+@command
+@click.argument("image")
+@WRITTEN
+@FORCE
+@click.option("--offline", is_flag=True, help="Ask no Docker engine; write the smallest declaration.")
+def init_command(report: Report, image: str, output: Path | None, force: bool, offline: bool) -> None:
+    """Write a declaration from what IMAGE says of itself, asked of Docker."""
+    try:
+        draft = importing.image(image, None if offline else os.environ, report.progress)
+    finally:
+        report.progress_ends()
+    for note in draft.notes:
+        report.note(str(note))
+    _write_declaration(report, drafts.text([draft], f"the image {image}"), output, force)
+
+
+@cli.command("import")
+@command
+@click.argument("file", required=False, type=click.Path())
+@click.option("--container", metavar="NAME", help="A container of this machine's engine, in place of FILE.")
+@WRITTEN
+@FORCE
+def import_command(report: Report, file: str | None, container: str | None, output: Path | None, force: bool) -> None:
+    """Write a declaration from FILE, a Compose or a Quadlet (.container) file, or from a container.
+
+    What could not be carried over is told on standard error and in a comment of the result.
+    """
+    if (file is None) is (container is None):
+        raise click.UsageError("give either a FILE or --container NAME")
+    found, notes = importing.read(file, os.environ) if file else importing.inspect(str(container), os.environ)
+    for note in [*notes, *(note for draft in found for note in draft.notes)]:
+        report.note(str(note))
+    _write_declaration(report, drafts.text(found, file or f"the container {container}", notes), output, force)
+
+
+@cli.command("status")
+@command
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status_command(report: Report, names: tuple[str, ...], as_json: bool) -> None:
+    """Tell of each on-demand service of this host: asleep or awake, its connections, how its wakes went; more of those named."""
+    found = survey(names)
+    now = time.time()
+    if as_json:
+        click.echo(host_report.as_json(found))
+        return
+    if not found.services:
+        report.note("no on-demand service is installed on this host")
+    for line in host_report.lines(found, now, shutil.get_terminal_size((80, 24)).columns, bool(names), click.style):
+        click.echo(line)
+    for remedy in host_report.not_readable(found):
+        report.note(remedy)
+
+
+repository_cli.register(cli)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
+METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 
 
@@ -135,6 +136,14 @@ class Release:
     changes: tuple[str, ...]
 
 
+def unit_stem(name: str) -> str:
+    """Return the name of the units of a declared container, and of the container.
+
+    Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
+    """
+    return f"ondemand-{name}".replace("+", "_")
+
+
 @dataclass(frozen=True)
 class CarriedImage:
     """The image in a package: the name that the hosts' engines know it by, and its archive as `docker load` takes it."""
@@ -148,8 +157,8 @@ class Container:
     """One declared container.
 
     Each field but ``name`` and ``carried`` is the key of the declaration with the same name; ``memory`` is in bytes,
-    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped).  ``carried`` is the image that ``bundle``
-    asks for, once an engine has given it.
+    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``metrics`` a directory, or empty.
+    ``carried`` is the image that ``bundle`` asks for, once an engine has given it.
     """
 
     name: str
@@ -187,9 +196,15 @@ class Container:
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
+    metrics: str = ""
     pin: bool = False
     bundle: bool = False
     carried: CarriedImage | None = None
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the container sleeps paused, not stopped."""
+        return self.idle is not None and self.idle_action == "pause"
 
     @property
     def package_name(self) -> str:
@@ -198,11 +213,8 @@ class Container:
 
     @property
     def unit_stem(self) -> str:
-        """The name of the units, and of the container.
-
-        Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
-        """
-        return self.package_name.replace("+", "_")
+        """The name of the units, and of the container."""
+        return unit_stem(self.name)
 
     @property
     def socket_unit(self) -> str:
@@ -253,6 +265,11 @@ class Container:
     def preset_applied(self) -> str:
         """The file whose being there tells an .rpm that systemd's presets were applied."""
         return f"{self.state_of_packages}/{self.name}.preset"
+
+    @property
+    def metrics_file(self) -> str:
+        """The file of the service's metrics, where it has one."""
+        return f"{self.metrics}/{self.package_name}.prom"
 
     @property
     def targets(self) -> tuple[int, ...]:

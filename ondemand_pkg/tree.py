@@ -16,16 +16,19 @@ from datetime import UTC, date, datetime
 from email.utils import format_datetime
 
 from ondemand_pkg import units as unit_files
+from ondemand_pkg.as_toml import as_toml
 from ondemand_pkg.docker_create import specification_file
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container
+from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
 # Programs are executable, modules are not.
-HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "run", "waitport")
+HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "record.py", "run", "waitport")
 PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
+READINESS = {ReadyKind.HTTP: ("httpcheck.py",), ReadyKind.HEALTHCHECK: ("execcheck.py",), ReadyKind.EXEC: ("execcheck.py",),
+             ReadyKind.LOG: ("logcheck.py",)}
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))
 DEFAULT_MAINTAINER = "ondemand-pkg <nobody@ondemand-pkg.invalid>"
@@ -86,9 +89,10 @@ def package(container: Container, format_name: str, time: int) -> Package:
         changelog=changelog,
         timestamp=time,
         scripts=scripts(container, format_name),
-        relations={RELATION[format_name]: DEPENDS[format_name] + getattr(container.depends, format_name)},
+        relations={RELATION[format_name]: (*DEPENDS[format_name], *(f"ondemand-{name}" for name in container.requires),
+                                           *getattr(container.depends, format_name))},
     )
-    entries = [*_common(container), *(_deb_only(metadata) if format_name == "deb" else _rpm_only(container))]
+    entries = [*_common(container), *(deb_documents(metadata) if format_name == "deb" else _rpm_only(container))]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
 
 
@@ -101,7 +105,7 @@ def _common(container: Container) -> list[Entry]:
         *(_file(f"{unit_files.DIRECTORY}/{name}", text) for name, text in unit_files.units(container).items()),
         Entry(container.libexec, Kind.DIRECTORY, 0o755),
         *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), 0o644 if name.endswith(".py") else 0o755)
-          for name in HELPERS + PROXIES[container.proxy]),
+          for name in _helpers(container)),
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),
@@ -109,6 +113,7 @@ def _common(container: Container) -> list[Entry]:
         Entry(f"/usr/share/doc/{container.package_name}", Kind.DIRECTORY, 0o755),
         _file(f"/usr/share/doc/{container.package_name}/README",
               render("doc/README.j2", c=container, title=unit_files.title(container)), role=Role.DOC),
+        _file(f"/usr/share/doc/{container.package_name}/declaration.toml", as_toml(container), role=Role.DOC),
     ]
 
 
@@ -119,19 +124,26 @@ def _image(container: Container) -> list[Entry]:
             Entry(container.image_archive, Kind.FILE, 0o644, stored=container.carried.archive)]
 
 
+def _helpers(container: Container) -> tuple[str, ...]:
+    """Return the names of the helpers that a container's package needs."""
+    required = ("required.py",) if container.requires else ()
+    metrics = ("metrics.py",) if container.metrics else ()
+    return HELPERS + PROXIES[container.proxy] + READINESS.get(container.ready.kind, ()) + required + metrics
+
+
 def _rpm_only(container: Container) -> list[Entry]:
     name, text = unit_files.preset(container)
     # dpkg removes a directory that no package needs any more; rpm does so only where one owns it.
     return [Entry("/etc/ondemand", Kind.DIRECTORY, 0o755), _file(f"{unit_files.PRESET_DIRECTORY}/{name}", text)]
 
 
-def _deb_only(package: Package) -> list[Entry]:
-    """Return the files that Policy 12.5 and 12.7 ask of every package, and why lintian's doubts are none."""
+def deb_documents(package: Package, overrides: str = "doc/lintian-overrides.j2") -> list[Entry]:
+    """Return the files that Policy 12.5 and 12.7 ask of every package, and why lintian's doubts are none (a template)."""
     documents = f"/usr/share/doc/{package.name}"
     year = datetime.fromtimestamp(package.timestamp, UTC).year
     return [_file(f"{documents}/copyright", render("doc/copyright.j2", p=package, year=year)),
             _file(f"{documents}/changelog.Debian.gz", _gzip(debian_changelog(package))),
-            _file(f"/usr/share/lintian/overrides/{package.name}", render("doc/lintian-overrides.j2", p=package))]
+            _file(f"/usr/share/lintian/overrides/{package.name}", render(overrides, p=package))]
 
 
 def _gzip(text: str) -> bytes:

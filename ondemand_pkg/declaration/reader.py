@@ -42,6 +42,7 @@ class _File:
         self.faults: list[Fault] = []
         self.containers: list[Container] = []
         self.listening: list[tuple[str, tuple[Port, ...]]] = []
+        self.requiring: dict[str, tuple[str, ...]] = {}
         self._lines = _LazyLines("")
 
     def place(self, *path: str) -> str:
@@ -116,6 +117,7 @@ class _File:
         for key, why in contradictions(arguments):
             self.fault(why, *path, key)
         self.listening.append((name, arguments.get("ports", ())))
+        self.requiring[name] = arguments.get("requires", ())
         if not wrong_name and len(self.faults) == faults:
             self.containers.append(Container(name=name, **arguments))
 
@@ -133,10 +135,6 @@ class _File:
                 for finding in invalid.findings:
                     self.fault(f"found {show(finding.found)}; {finding.why}", *path, key,
                                where=finding.where, found=finding.found)
-                continue
-            instead = field.unsupported(value)
-            if instead:
-                self.fault(f"found {show(raw)}; not supported yet in this release; {instead}", *path, key)
                 continue
             parsed[key] = value
         return parsed
@@ -187,8 +185,8 @@ def _syntax_fault(message: str, text: str) -> tuple[str, int]:
 def read(paths: Iterable[str]) -> list[Container]:
     """Return the containers of some files, in their order.
 
-    Raises DeclarationError with every fault of all of them: their own, names declared twice, and addresses on
-    which two of them listen.
+    Raises DeclarationError with every fault of all of them: their own, names declared twice, addresses on
+    which two of them listen, and containers that require each other in a circle.
     """
     files = []
     for path in dict.fromkeys(paths):
@@ -196,6 +194,7 @@ def read(paths: Iterable[str]) -> list[Container]:
         file.read()
         files.append(file)
     _find_clashes(files)
+    _find_circles(files)
     faults = [fault for file in files for fault in file.faults]
     if faults:
         raise DeclarationError(faults)
@@ -222,3 +221,30 @@ def _find_clashes(files: list[_File]) -> None:
                                    "container", name, "ports", where=f"[{index}]", found=str(port))
                         break
                 taken[slot].append((port.listen, name, file))
+
+
+def _find_circles(files: list[_File]) -> None:
+    """Find containers that would wait for each other, each circle once; names of other declarations end a search."""
+    requiring = {name: required for file in reversed(files) for name, required in file.requiring.items()}
+    told: set[str] = set()
+    for file in files:
+        for name in file.requiring:
+            circle = _circle(name, requiring)
+            if circle and told.isdisjoint(circle):
+                told.update(circle)
+                file.fault(f"found a circle, {' -> '.join([*circle, name])}, in which each would wait for the next one; "
+                           "leave one of these names out", "container", name, "requires", found=[*circle, name][1])
+
+
+def _circle(start: str, requiring: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return the shortest way from a name back to itself, without its last step, or nothing."""
+    ways = [[start]]
+    seen: set[str] = set()
+    for way in ways:
+        for name in requiring.get(way[-1], ()):
+            if name == start:
+                return way
+            if name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return []

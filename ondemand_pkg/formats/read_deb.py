@@ -108,7 +108,7 @@ def _fields(text: str) -> dict[str, str]:
             fields[last] += "\n" + line
         elif ":" in line:
             last, _, value = line.partition(":")
-            fields[last] = value.strip()
+            fields[last] = value.strip(" \t")  # deb822(5); other white space is the value's own
     for name in ("Package", "Version"):
         if not fields.get(name):
             raise ValueError(f"its control file has no field {name}")

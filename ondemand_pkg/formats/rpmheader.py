@@ -38,10 +38,16 @@ class _AnyTag(enum.Enum):
 class SignatureTag(_AnyTag):
     """What stands in the signature header: digests and sizes of what follows it."""
 
+    DSA = 267, Type.BIN  # OpenPGP signature of the header, by a key that is no RSA key
+    RSA = 268, Type.BIN  # OpenPGP signature of the header
     SHA1 = 269, Type.STRING  # hexadecimal, of the header
+    LONGSIZE = 270, Type.INT64  # as SIZE, from 4 GiB on
+    LONGARCHIVESIZE = 271, Type.INT64  # as PAYLOADSIZE, from 4 GiB on
     SHA256 = 273, Type.STRING  # hexadecimal, of the header
     SIZE = 1000, Type.INT32  # bytes of the header and the compressed payload
+    PGP = 1002, Type.BIN  # OpenPGP signature of header and payload, RSA
     MD5 = 1004, Type.BIN  # of the header and the compressed payload
+    GPG = 1005, Type.BIN  # OpenPGP signature of header and payload, not RSA
     PAYLOADSIZE = 1007, Type.INT32  # bytes of the payload before compression
     RESERVEDSPACE = 1008, Type.BIN  # zeros that make way for signatures
 
@@ -53,6 +59,7 @@ class Tag(_AnyTag):
     NAME = 1000, Type.STRING
     VERSION = 1001, Type.STRING
     RELEASE = 1002, Type.STRING
+    EPOCH = 1003, Type.INT32
     SUMMARY = 1004, Type.I18NSTRING
     DESCRIPTION = 1005, Type.I18NSTRING
     BUILDTIME = 1006, Type.INT32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -113,16 +112,3 @@ def test_after_a_reboot_it_sleeps_again_and_wakes_again(installed: Machine) -> N
     installed.reboot()
     assert installed.sh("docker ps -q") == ""
     assert installed.get() == "200"
-
-
-TRACES = """docker ps -aq; ss -Hltn | sort; systemctl list-unit-files --no-legend
-find /etc /usr/lib/systemd /usr/libexec /var/lib/systemd /run/systemd/generator* -not -name '*.cache' | sort"""
-
-
-def test_removal_leaves_neither_container_nor_unit_nor_listener(host: Machine, tmp_path: Path) -> None:
-    package = built(tmp_path, NGINX)["deb/nginx"]
-    before = host.sh(TRACES)
-    host.apt_install(package)
-    assert host.get() == "200"
-    host.run("apt-get", "purge", "-y", "ondemand-nginx")
-    assert before == host.sh(TRACES)

@@ -1,0 +1,80 @@
+"""A container as the declaration that says just that.
+
+Knows how each value is written in TOML; hides the quoting.  A package carries the text, so that whoever has the package
+has its declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from ondemand_pkg.model import Container, Ready, ReadyKind
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
+_SPANS = (("h", 3600), ("min", 60), ("s", 1))
+_ORDER = ("image", "version", "release", "ports", "description")  # what a reader asks first
+
+
+def as_toml(container: Container) -> str:
+    """Return the declaration of a container, without the keys that have their default."""
+    values = {field.name: getattr(container, field.name) for field in dataclasses.fields(container) if field.name != "name"}
+    defaults = {field.name: field.default for field in dataclasses.fields(container)}
+    keys = [*_ORDER, *(key for key in values if key not in _ORDER)]
+    shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]
+    width = max(map(len, shown))
+    lines = [f"{key:<{width}} = {_value(_FORMS[key](values[key]) if key in _FORMS else values[key])}" for key in shown]
+    return "\n".join([f"[container.{_key(container.name)}]", *lines, ""])
+
+
+def _memory(value: int) -> str:
+    unit, size = next((unit, size) for unit, size in _UNITS if value % size == 0)
+    return f"{value // size}{unit}"
+
+
+def _span(value: float) -> str:
+    if value != int(value):
+        return f"{value:.6f}s"
+    unit, seconds = next((unit, seconds) for unit, seconds in _SPANS if value % seconds == 0)
+    return f"{int(value) // seconds}{unit}"
+
+
+def _ready(ready: Ready) -> dict[str, Any]:
+    told = {ReadyKind.HTTP: ready.path, ReadyKind.EXEC: ready.argv, ReadyKind.LOG: ready.text}.get(ready.kind, True)
+    status = {"status": ready.status} if ready.kind is ReadyKind.HTTP else {}
+    return {ready.kind.value: told, **status, "timeout": _span(ready.timeout)}
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
+    "memory": _memory, "stop_timeout": _span, "idle": _span, "ready": _ready,
+    "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
+    "changelog": lambda releases: tuple(vars(release) for release in releases),
+}
+
+
+def _key(text: str) -> str:
+    return text if _BARE.fullmatch(text) else _string(text)
+
+
+def _string(text: str) -> str:
+    # A JSON string is a basic string of TOML, DEL apart, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(element)}" for key, element in value.items()) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return _string(str(value))

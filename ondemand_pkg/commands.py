@@ -1,0 +1,68 @@
+"""What all commands share.
+
+Knows --quiet, --verbose and the one form in which faults are told; hides exceptions and exit statuses.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ondemand_pkg.errors import DeclarationError, OndemandError
+
+
+class Report:
+    """What is said beside the results, on standard error."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+
+    def fault(self, message: object) -> None:
+        """Tell a fault."""
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+
+    def note(self, message: str) -> None:
+        """Tell what --quiet leaves out."""
+        if self._level >= 0:
+            click.echo(message, err=True)
+
+    def progress(self, message: str) -> None:
+        """Show a step of what takes long: on a terminal, the latest on one line."""
+        if self._level >= 0 and sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{message[:100]}", err=True, nl=False)
+
+    def progress_ends(self) -> None:
+        """Take the last step off the terminal."""
+        self.progress("")
+
+    def detail(self, message: str) -> None:
+        """Tell what only --verbose shows."""
+        if self._level > 0:
+            click.echo(message, err=True)
+
+
+def command(function: Callable[..., None], fault_status: int = 1) -> Callable[..., None]:
+    """Give a command --quiet and --verbose, and its faults one form and exit status."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    def run(quiet: bool, verbose: bool, **arguments: Any) -> None:
+        report = Report(verbose - quiet)
+        try:
+            function(report=report, **arguments)
+        except DeclarationError as error:
+            for fault in error.faults:
+                report.fault(fault)
+            raise SystemExit(fault_status) from None
+        except OndemandError as error:
+            report.fault(error)
+            raise SystemExit(fault_status) from None
+
+    run.__doc__ = function.__doc__
+    run.__name__ = function.__name__
+    for parameter in getattr(function, "__click_params__", []):
+        run.__click_params__.append(parameter)  # type: ignore[attr-defined]
+    return run

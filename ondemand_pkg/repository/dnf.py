@@ -1,0 +1,85 @@
+"""A suite as dnf reads it.
+
+Knows the files of rpm/SUITE/repodata and how they refer to each other; hides createrepo_c, which knows what they say of
+one package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.repository import gpg
+from ondemand_pkg.repository.chunks import Piece, compress, cut
+from ondemand_pkg.repository.state import Item
+
+Described = tuple[bytes, bytes, bytes]
+_XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+_LINUX = "http://linux.duke.edu/metadata"
+# The three lists in the order of ``describe``: root element and its name space.
+_LISTS = {"primary": ("metadata", f'xmlns="{_LINUX}/common" xmlns:rpm="{_LINUX}/rpm"'),
+          "filelists": ("filelists", f'xmlns="{_LINUX}/filelists"'),
+          "other": ("otherdata", f'xmlns="{_LINUX}/other"')}
+_CHANGES = 10  # entries of a changelog, as createrepo_c takes unless told
+_END = b"-----END PGP SIGNATURE-----\n"
+POOL = "pool"
+
+
+def describe(item: Item, file: Path) -> Described:
+    """Return what the three lists say of a package; raises OndemandError where createrepo_c is missing or can't read it."""
+    try:
+        import createrepo_c
+    except ImportError:
+        raise OndemandError("the Python module createrepo_c is not installed; install python3-createrepo-c (Debian), "
+                            "python3-createrepo_c (Fedora) or createrepo_c (pip)") from None
+    try:
+        package = createrepo_c.package_from_rpm(str(file), createrepo_c.SHA256, item.path, None, _CHANGES)
+        package.time_file = item.added
+        primary, filelists, other = (str(text).encode("utf-8", "surrogateescape") + b"\n"
+                                     for text in createrepo_c.xml_dump(package))
+    except (createrepo_c.Error, OSError) as error:
+        raise OndemandError(f"{item.path}: createrepo_c can't read it: {error}") from None
+    return primary, filelists, other
+
+
+def write(directory: Path, packages: Sequence[tuple[Item, Described]], known: Mapping[bytes, Piece], keys: Sequence[str],
+          before: Path, now: int) -> tuple[list[str], dict[bytes, Piece]]:
+    """Write the repodata of a suite; return the lists, relative to the directory, and the pieces of the texts.
+
+    ``before`` is the repomd.xml.asc of the generation before.  A client asks for repomd.xml and its signature one after
+    the other, and the change may come between: so the file holds the signature of the repomd.xml before as well, behind
+    that of today's.  Raises OndemandError.
+    """
+    (directory / "repodata").mkdir(parents=True)
+    # A directory that holds everything it names: the pool under a name of its own.
+    (directory / POOL).symlink_to(f"../../../../../{POOL}")
+    names, records, pieces = [], list[str](), dict[bytes, Piece]()
+    for index, (kind, (root, space)) in enumerate(_LISTS.items()):
+        head = _XML + f'<{root} {space} packages="{len(packages)}">\n'.encode()
+        text = compress([head, *cut((item.path, described[index]) for item, described in packages), f"</{root}>\n".encode()],
+                        known, xz=False)
+        pieces |= text.pieces
+        digest = hashlib.sha256(text.gz).hexdigest()
+        name = f"repodata/{digest}-{kind}.xml.gz"
+        (directory / name).write_bytes(text.gz)
+        names.append(name)
+        records.append(f'  <data type="{kind}">\n    <checksum type="sha256">{digest}</checksum>\n'
+                       f'    <open-checksum type="sha256">{hashlib.sha256(text.plain).hexdigest()}</open-checksum>\n'
+                       f'    <location href="{name}"/>\n    <timestamp>{now}</timestamp>\n    <size>{len(text.gz)}</size>\n'
+                       f'    <open-size>{len(text.plain)}</open-size>\n  </data>\n')
+    repomd = _XML + (f'<repomd xmlns="{_LINUX}/repo" xmlns:rpm="{_LINUX}/rpm">\n  <revision>{now}</revision>\n'
+                     + "".join(records) + "</repomd>\n").encode()
+    # A block for each key, for dnf 5 reads the first one alone: that of the older key, which every client has.
+    signatures = b"".join(gpg.detached(repomd, [key]) for key in keys)
+    (directory / "repodata/repomd.xml").write_bytes(repomd)
+    (directory / "repodata/repomd.xml.asc").write_bytes(signatures + _blocks(before, len(keys)))
+    return names, pieces
+
+
+def _blocks(path: Path, count: int) -> bytes:
+    """Return the first signatures of a file, none where it is not there."""
+    if not path.exists():
+        return b""
+    return b"".join(block + _END for block in path.read_bytes().split(_END)[:count] if block)

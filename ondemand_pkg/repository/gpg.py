@@ -1,0 +1,165 @@
+"""Signing keys, as gpg and its agent keep them.
+
+Knows which keys old and new package managers accept and how gpg is told; hides gpg's output.  No secret ever passes
+through here: gpg's agent, or the card behind it, signs.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ondemand_pkg.errors import OndemandError
+
+_RSA = "1"  # RFC 4880, 9.1
+_SHORTEST = 2048  # bits; Debian 13 and Enterprise Linux 9 refuse less
+_SECRET_FIELDS = {"algorithm": 3, "length": 2, "created": 5, "expires": 6, "validity": 1, "capabilities": 11}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A usable key: the fingerprint of its primary key, when it was made and expires (seconds since the epoch, 0: never)."""
+
+    fingerprint: str
+    created: int
+    expires: int
+    user: str
+
+    @property
+    def spaced(self) -> str:
+        """The fingerprint as people compare it."""
+        return " ".join(self.fingerprint[start:start + 4] for start in range(0, len(self.fingerprint), 4))
+
+
+def _gpg(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    environ = {**os.environ, "LC_ALL": "C.UTF-8"}
+    try:
+        return subprocess.run(["gpg", "--batch", "--no-tty", "--yes", "--quiet", *arguments], input=data, env=environ,
+                              capture_output=True)
+    except FileNotFoundError:
+        raise OndemandError("gpg is not installed; install the package gpg (Debian) or gnupg2 (Fedora)") from None
+
+
+def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = [line.removeprefix("gpg: ") for line in done.stderr.decode("utf-8", "replace").splitlines() if line]
+    return "; ".join(lines[-2:]) or f"it ended with {done.returncode}"
+
+
+@functools.cache
+def find(key: str) -> Key:
+    """Return the one secret key that a fingerprint or user ID names; raises OndemandError unless it can sign."""
+    done = _gpg("--list-secret-keys", "--with-colons", "--fixed-list-mode", "--", key)
+    records = [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    found = [record for record in records if record[0] == "sec"]
+    home = os.environ.get("GNUPGHOME", "~/.gnupg")
+    if done.returncode or not found:
+        raise OndemandError(f"key {key!r}: gpg has no such secret key in {home}; "
+                            "make one with 'ondemand-pkg repo key new', or set GNUPGHOME")
+    if len(found) > 1:
+        raise OndemandError(f"key {key!r}: {len(found)} secret keys have that name; give the fingerprint of one")
+    secret = {name: found[0][index] for name, index in _SECRET_FIELDS.items()}
+    fingerprint = next(record[9] for record in records if record[0] == "fpr")
+    user = next((record[9] for record in records if record[0] == "uid"), "")
+    expires = int(secret["expires"] or 0)
+    if secret["validity"] == "e" or 0 < expires <= time.time():
+        day = datetime.fromtimestamp(expires, UTC).date()
+        raise OndemandError(f"key {key!r}: it expired on {day}; prolong it ('gpg --quick-set-expire ' "
+                            f"{fingerprint} 2y'), "
+                            "or take another one ('ondemand-pkg repo key rotate')")
+    if secret["validity"] in ("r", "d", "i"):
+        raise OndemandError(f"key {key!r}: it was revoked or disabled; take another one")
+    if "s" not in secret["capabilities"]:
+        raise OndemandError(f"key {key!r}: its primary key can't sign, and dnf knows no subkeys; make one with "
+                            "'ondemand-pkg repo key new'")
+    if secret["algorithm"] != _RSA or int(secret["length"] or 0) < _SHORTEST:
+        raise OndemandError(f"key {key!r}: only an RSA key of {_SHORTEST} bits or more is accepted by all package managers; "
+                            "make one with 'ondemand-pkg repo key new'")
+    return Key(fingerprint, int(secret["created"] or 0), expires, user)
+
+
+def make(user: str, expire: str) -> Key:
+    """Make an RSA key of 4096 bits for a user ID, whose primary key signs; gpg asks for a passphrase if it can.
+
+    ``expire`` is as gpg writes it: "never", "2y".  Raises OndemandError.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        status = Path(temporary) / "status"
+        arguments = ["gpg", "--quiet", "--yes", "--status-file", str(status), "--cert-digest-algo", "SHA512"]
+        if not os.isatty(0):
+            arguments += ["--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", ""]
+        try:
+            done = subprocess.run([*arguments, "--quick-generate-key", user, "rsa4096", "sign", expire],
+                                  stdin=None if os.isatty(0) else subprocess.DEVNULL, capture_output=True)
+        except FileNotFoundError:
+            raise OndemandError("gpg is not installed; install the package gpg (Debian) or gnupg2 (Fedora)") from None
+        if done.returncode:
+            raise OndemandError(f"gpg can't make the key: {_reason(done)}")
+        made = [line.split()[3] for line in status.read_text().splitlines() if line.startswith("[GNUPG:] KEY_CREATED")]
+    return find(made[0])
+
+
+def export(fingerprints: Sequence[str]) -> bytes:
+    """Return public keys, armoured; raises OndemandError."""
+    done = _gpg("--armor", "--export-options", "export-minimal", "--export", *fingerprints)
+    if done.returncode or not done.stdout:
+        raise OndemandError(f"gpg can't export the public key: {_reason(done)}")
+    return done.stdout
+
+
+def dearmored(armored: bytes) -> bytes:
+    """Return what stands in one armoured block (RFC 4880, 6.2); its checksum is left to the readers."""
+    _, _, body = armored.partition(b"\n\n")
+    return base64.b64decode(b"".join(line for line in body.split(b"\n") if line and line[:1] not in b"=-"))
+
+
+def _sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
+    # The exclamation mark: the primary key, and no subkey that gpg would prefer (gpg(1), "How to specify a user ID").
+    users = [option for key in keys for option in ("--local-user", f"{key}!")]
+    done = _gpg("--digest-algo", "SHA512", *users, *how, data=data)
+    if done.returncode or not done.stdout:
+        raise OndemandError(f"gpg can't sign with {', '.join(keys)}: {_reason(done)}")
+    return done.stdout
+
+
+def clear_signed(data: bytes, keys: Sequence[str]) -> bytes:
+    """Return a text with its signatures around it."""
+    return _sign(data, keys, "--clearsign")
+
+
+def detached(data: bytes, keys: Sequence[str], armor: bool = True) -> bytes:
+    """Return the signatures of data."""
+    return _sign(data, keys, *(["--armor"] if armor else []), "--detach-sign")
+
+
+def detached_each(items: Sequence[bytes], key: str) -> list[bytes]:
+    """Return the binary signature of each of many data."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return list(pool.map(lambda data: detached(data, [key], armor=False), items))
+
+
+def good_signers(data: bytes, signature: bytes, keyring: bytes) -> set[str]:
+    """Return the fingerprints of the keys of a keyring of which data has a good signature.
+
+    An empty ``signature`` means that ``data`` is signed in itself.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        ring, signed, beside = (Path(temporary) / name for name in ("ring.gpg", "signed", "signature"))
+        ring.write_bytes(keyring)
+        signed.write_bytes(data)
+        files = [str(signed)]
+        if signature:
+            beside.write_bytes(signature)
+            files.insert(0, str(beside))
+        done = _gpg("--no-default-keyring", "--keyring", str(ring), "--trust-model", "always", "--status-fd", "1",
+                    "--homedir", temporary, "--no-auto-check-trustdb", "--verify", *files)
+    found = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    return {words[-1] for words in found if words[1:2] == ["VALIDSIG"]}

@@ -1,0 +1,143 @@
+"""From what a repository holds to the files of a generation.
+
+Knows which trees of indexes changed, and how long files of earlier generations stay for readers who hold an older index;
+hides what each tree consists of.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ondemand_pkg import __version__
+from ondemand_pkg.repository import apt, cache, dnf, gpg, page
+from ondemand_pkg.repository.cache import Cache
+from ondemand_pkg.repository.generations import OPTIONAL_LINKS, Directory, link
+from ondemand_pkg.repository.inspect import Facts, inspect
+from ondemand_pkg.repository.state import Item, State
+
+HELD_SECONDS = 24 * 3600  # how long a reader may take from the top of an index to what it names
+HELD_GENERATIONS = 50  # and how many are held at most, or publishing in a loop would fill the disk
+_KEYRING = "ondemand-archive-keyring"
+
+
+@dataclass
+class Change:
+    """What a change brings: where new pool files lie until then, and what is known of them; files for the root."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    facts: dict[str, Facts] = field(default_factory=dict)
+    root: dict[str, bytes] = field(default_factory=dict)
+
+
+def show(directory: Directory, before: State, after: State, change: Change, now: int) -> None:
+    """Make the generation of a state and show it; raises OndemandError, and then nothing has changed."""
+    with cache.opened(directory.inner / "cache.sqlite", __version__) as known, \
+            directory.change(after, [(source, path) for path, source in change.files.items()]) as generation:
+        work = _Work(directory, before, after, change, now, known, generation)
+        after.trees = {}
+        for suite in sorted(after.suites):
+            work.apt(suite)
+            work.dnf(suite)
+        work.hold()
+        work.keys()
+        work.page()
+        known.forget(path for path in before.items if path not in after.items)
+    for path, (_, when) in after.removed.items():
+        # Told in the state by the next change; until then the file is gone and its time tells that it may be.
+        if when and when + HELD_SECONDS < now:
+            (directory.root / path).unlink(missing_ok=True)
+
+
+@dataclass
+class _Work:
+    directory: Directory
+    before: State
+    after: State
+    change: Change
+    now: int
+    cache: Cache
+    generation: Path
+
+    @property
+    def _old(self) -> Path:
+        return self.directory.current
+
+    def _file(self, item: Item) -> Path:
+        return self.change.files.get(item.path, self.directory.root / item.path)
+
+    def _facts(self, item: Item) -> Facts:
+        if item.path in self.change.facts:
+            return self.change.facts[item.path]
+        path = self.directory.root / item.path
+        return inspect(path, path.read_bytes())
+
+    def _same(self, tree: str, suite: str, format_name: str) -> bool:
+        """Whether a tree is as before; then its files get another name in the new generation."""
+        if tree not in self.before.trees or self.before.keys != self.after.keys:
+            return False
+        if self.before.shown(suite, format_name) != self.after.shown(suite, format_name):
+            return False
+        self.after.trees[tree] = self.before.trees[tree]
+        for folder, _, names in os.walk(self._old / tree):
+            for name in names:
+                source = Path(folder, name)
+                below = source.relative_to(self._old)
+                if f"{below}" not in self.before.held and not source.is_symlink():
+                    link(source, self.generation / below)
+        return True
+
+    def apt(self, suite: str) -> None:
+        tree = f"dists/{suite}"
+        if self._same(tree, suite, "deb"):
+            return
+        items = self.after.shown(suite, "deb")
+        stanzas = self.cache.entries("deb", items, lambda item: (apt.stanza(self._facts(item), item),))
+        pieces = self.cache.pieces(tree)
+        files, used = apt.write(self.generation / tree, suite, [(item, stanzas[item.path][0]) for item in items], pieces,
+                                self.after.keys, self.now)
+        self.cache.keep_pieces(tree, pieces, used)
+        self.after.trees[tree] = files
+
+    def dnf(self, suite: str) -> None:
+        tree = f"rpm/{suite}"
+        if self._same(tree, suite, "rpm"):
+            (self.generation / tree / dnf.POOL).symlink_to(os.readlink(self._old / tree / dnf.POOL))
+            return
+        items = self.after.shown(suite, "rpm")
+        described = self.cache.entries("rpm", items, lambda item: dnf.describe(item, self._file(item)))
+        pieces = self.cache.pieces(tree)
+        packages = [(item, (texts[0], texts[1], texts[2])) for item in items for texts in (described[item.path],)]
+        files, used = dnf.write(self.generation / tree, packages, pieces, self.after.keys,
+                                self._old / tree / "repodata/repomd.xml.asc", self.now)
+        self.cache.keep_pieces(tree, pieces, used)
+        self.after.trees[tree] = files
+
+    def hold(self) -> None:
+        """Keep the files that indexes of earlier generations name."""
+        current = {f"{tree}/{name}" for tree, names in self.after.trees.items() for name in names}
+        held = {f"{tree}/{name}": self.now for tree, names in self.before.trees.items() for name in names}
+        held = {name: when for name, when in {**held, **self.before.held}.items() if name not in current}
+        recent = sorted({when for when in held.values() if when + HELD_SECONDS >= self.now})[-HELD_GENERATIONS:]
+        self.after.held = {name: when for name, when in held.items() if when in recent}
+        for name in self.after.held:
+            link(self._old / name, self.generation / name)
+
+    def keys(self) -> None:
+        armored = gpg.export(self.after.public)
+        (self.generation / f"{_KEYRING}.asc").write_bytes(armored)
+        (self.generation / f"{_KEYRING}.gpg").write_bytes(gpg.dearmored(armored))
+        for name in OPTIONAL_LINKS:
+            if name in self.change.root:
+                (self.generation / name).write_bytes(self.change.root[name])
+            elif (self._old / name).exists():
+                link(self._old / name, self.generation / name)
+
+    def page(self) -> None:
+        items = sorted(self.after.items.values(), key=lambda item: item.path)
+        cards = self.cache.entries("page", items, lambda item: page.told(self._facts(item)))
+        text = page.render_page(self.after, cards, [gpg.find(key) for key in self.after.keys],
+                           (self.generation / f"{_KEYRING}.deb").exists())
+        (self.generation / "index.html").write_text(text, encoding="utf-8", errors="replace")
+

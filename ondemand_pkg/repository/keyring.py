@@ -1,0 +1,66 @@
+"""The package by which a host joins the repository.
+
+Knows the files that make apt and dnf trust and ask it; hides nothing of the archive formats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
+from ondemand_pkg.tree import DEFAULT_LICENSE, DEFAULT_MAINTAINER, deb_documents
+
+NAME = "ondemand-archive-keyring"
+KEYRING = f"/usr/share/keyrings/{NAME}.gpg"
+SOURCES, REPO = "/etc/apt/sources.list.d/ondemand.sources", "/etc/yum.repos.d/ondemand.repo"
+_URL = re.compile(r"https?://[!-~]+")
+
+
+def check_url(url: str) -> None:
+    """Raise OndemandError for what a host can't ask."""
+    if not _URL.fullmatch(url):
+        raise OndemandError(f"URL {url!r}: allowed: a URL that begins with http:// or https://")
+
+
+def sources(url: str, suite: str) -> str:
+    """Return what apt asks (sources.list(5), deb822 style); the URL ends in a slash."""
+    return f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n"
+
+
+def repo(url: str, suite: str) -> str:
+    """Return what dnf asks (dnf.conf(5)); the URL ends in a slash."""
+    return (f"[ondemand]\nname=ondemand\nbaseurl={url}rpm/{suite}/\ngpgcheck=1\nrepo_gpgcheck=1\n"
+            f"gpgkey={url}{NAME}.asc\n")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What stands in the package: the public keys, the repository's URL and the suite."""
+
+    keyring: bytes
+    url: str
+    suite: str
+
+    def digest(self) -> str:
+        """Return what tells whether a new version is due."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+def package(contents: Contents, format_name: str, number: int, time: int) -> Package:
+    """Return the package of a format in its ``number``th version; ``time`` is in seconds since the epoch."""
+    place, text = {"deb": (SOURCES, sources), "rpm": (REPO, repo)}[format_name]
+    configuration = Entry(place, Kind.FILE, 0o644, text(contents.url, contents.suite).encode(), role=Role.CONFIG)
+    metadata = Package(
+        name=NAME, version=str(number), release=1, summary="Keys and addresses of the site's package repository",
+        description=(f"With this package installed, the package manager asks {contents.url} and trusts what is signed there.",),
+        maintainer=DEFAULT_MAINTAINER, license=DEFAULT_LICENSE, timestamp=time, section="misc",
+        entries=(configuration, Entry(KEYRING, Kind.FILE, 0o644, contents.keyring)),
+        changelog=(ChangelogEntry(datetime.fromtimestamp(time, UTC).date(), f"{number}-1", ("Keys and addresses of today.",)),))
+    if format_name == "rpm":
+        return metadata
+    entries = (*metadata.entries, *deb_documents(metadata, "repository/lintian-overrides.j2"))
+    return Package(**{**vars(metadata), "entries": tuple(sorted(entries, key=lambda entry: entry.path))})
