@@ -53,7 +53,7 @@ metrics = true
 
 [container.naps]
 image       = "servers:1"
-ports       = ["8085:80"]
+ports       = ["8085:80", "/run/naps.sock:80"]
 idle        = "1s"
 idle_action = "pause"
 """
@@ -198,7 +198,11 @@ def test_what_is_paused_is_told_and_its_wakes_are_records_too(site: Machine) -> 
         site.sh("until systemctl show --property=StatusText ondemand-naps-container | grep -q paused; do :; done", timeout=60)
         found = service(site, "naps")
         assert (found["state"], found["wake_time"]["count"], found["last_wake"]["client"]) == ("paused", wakes, "127.0.0.1")
-    wake = found["last_wake"]
+    site.run("curl", "--silent", "--fail", "--unix-socket", "/run/naps.sock", "--output", "/dev/null", "http://naps/")
+    until_recorded(site, "naps", 3)
+    wake = service(site, "naps")["last_wake"]
+    before, last = (int(record["__REALTIME_TIMESTAMP"]) / 1000 for record in records(site, "naps", WOKEN)[1:])
+    assert wake["client"] == "uid:0" and wake["queued_ms"] < last - before, "counted from the client, not from the relay"
     assert wake["total_ms"] == sum(wake[f"{phase}_ms"] for phase in ("queued", "engine_start", "ready", "first_byte"))
 
 

@@ -94,11 +94,11 @@ def test_the_kernel_tells_since_when_a_client_waits() -> None:
         client.send(b"b")
         accepted, _ = listener.accept()
         with accepted, listener:
-            who, since = RELAY.who_and_since(accepted)
+            who, since = RELAY.who_and_since(accepted, 0.0)
     assert who == "127.0.0.1" and begin - 0.02 <= since <= end + 0.02
 
 
 def test_a_client_of_a_unix_socket_is_known_by_its_user() -> None:
     one, other = socket.socketpair()
     with one, other:
-        assert RELAY.who_and_since(one)[0] == f"uid:{os.getuid()}"
+        assert RELAY.who_and_since(one, 4.2) == (f"uid:{os.getuid()}", 4.2)
