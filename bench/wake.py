@@ -248,7 +248,7 @@ class _Bench:
                     for way in ways]
             yield Table(f"{crowd} clients at once wake the container, {runs} rounds",
                         ["", f"answered 200, of {crowd}", "until the last of them [s]"], rows, self.told_failures(),
-                        [Bar(way.name, crowd - statistics.median(answered[way.name])) for way in ways],
+                        [Bar(way.name, crowd - statistics.median(answered[way.name])) for way in ways] if len(ways) > 1 else (),
                         "clients that got no answer")
         found = {way.name: _sizes(sizes[way.name]) for way in (HERE, PUBLISHED)}
         yield Table("Memory while awake, beside the container and its shim: proportional set size",
