@@ -199,6 +199,7 @@ class Container:
     metrics: str = ""
     pin: bool = False
     bundle: bool = False
+    silence: Mapping[str, str] = field(default_factory=dict)
     carried: CarriedImage | None = None
 
     @property

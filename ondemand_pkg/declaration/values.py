@@ -113,6 +113,8 @@ def pattern(expression: str, allowed: str, flags: int = 0) -> Value:
     compiled = re.compile(expression, flags)
 
     def parse(value: Any) -> str:
+        if type(value) in (int, float) and compiled.fullmatch(str(value)):
+            raise Invalid(value, f'{toml_type(value)} stands where a string is allowed; write "{value}"')
         _expect(value, str, allowed)
         check_text(value, allowed)
         if not compiled.fullmatch(value):

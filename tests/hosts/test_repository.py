@@ -190,10 +190,10 @@ def test_no_refresh_fails_while_packages_are_published_and_publishers_killed(sit
     if "trixie" not in site.machine.sh("cat /etc/os-release"):
         return  # one suite is enough: the other one's clients are in the tests before
     site.machine.write("/etc/apt/sources.list.d/ondemand.sources",
-                       f"Types: deb\nURIs: {URL}\nSuites: stable\nComponents: main\nSigned-By: /root/key.gpg\n")
+                       f"Types: deb\nURIs: {URL}\nSuites: stable\nComponents: main\nSigned-By: /usr/share/keyrings/site.gpg\n")
     site.machine.write("/etc/yum.repos.d/ondemand.repo", f"[ondemand]\nname=x\nbaseurl={URL}rpm/stable/\ngpgcheck=1\n"
                                                          f"repo_gpgcheck=1\ngpgkey={URL}ondemand-archive-keyring.asc\n")
-    site.machine.sh(f"curl -fsSo /root/key.gpg {URL}ondemand-archive-keyring.gpg")
+    site.machine.sh(f"curl -fsSo /usr/share/keyrings/site.gpg {URL}ondemand-archive-keyring.gpg")
     clients = [site.machine.start("sh", "-c", _REFRESH, "sh", kind) for kind in ("apt", "dnf")]
     chance, killed = random.Random(1), 0
     for number in range(50):

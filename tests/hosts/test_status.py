@@ -13,6 +13,7 @@ import click
 import jinja2
 import markupsafe
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 import ondemand_pkg
@@ -63,7 +64,7 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 def install_tool(machine: Machine) -> None:
     """Lay the tool and the libraries that it imports, all of them Python alone, where the host's Python finds them."""
-    for module in (click, jinja2, markupsafe, ondemand_pkg):
+    for module in (click, jinja2, markupsafe, yaml, ondemand_pkg):
         directory = Path(str(module.__file__)).parent
         shutil.copytree(directory, machine.path(f"{TOOL}/{directory.name}"), ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     shutil.copytree(DIRECTORY, machine.path(f"{TOOL}/ondemand_pkg/templates"), dirs_exist_ok=True)
