@@ -8,22 +8,24 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
 
-from ondemand_pkg import __version__, build, repository_cli, subject, tree
+from ondemand_pkg import __version__, build, importing_cli, linting, repository_cli, subject, tree, verifying
 from ondemand_pkg import difference as difference_of
 from ondemand_pkg.commands import Report, command
 from ondemand_pkg.declaration import reader, reference
-from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.declaration.rules import Severity
+from ondemand_pkg.errors import DeclarationError, OndemandError
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.host import report as host_report
+from ondemand_pkg.host.services import survey
 from ondemand_pkg.images import Images
-from ondemand_pkg.importing import draft as drafts
-from ondemand_pkg.importing import output as written
-from ondemand_pkg.importing import source as importing
 from ondemand_pkg.show import shown
 from ondemand_pkg.source import write_source
 
@@ -62,12 +64,33 @@ def build_command(report: Report, files: tuple[str, ...], output: Path, formats:
 @cli.command("check", epilog=EPILOG)
 @command
 @FILES
-def check_command(report: Report, files: tuple[str, ...]) -> None:
-    """Tell every error of declarations; write nothing."""
-    containers = reader.read(files)
+@click.option("--format", "report_format", type=click.Choice(list(linting.REPORTS)), default="text", show_default=True,
+              help="How findings are told; json and github on standard output, with the errors.")
+@click.option("--strict", is_flag=True, help="End with 1 where there is a warning.")
+@click.option("--units", is_flag=True, help="Have systemd-analyze verify the units too.")
+def check_command(report: Report, files: tuple[str, ...], report_format: str, strict: bool, units: bool) -> None:
+    """Tell every error of declarations, and what rules find in them; write nothing."""
+    tell = linting.REPORTS[report_format]
+    try:
+        declared = reader.read_declared(files)
+    except DeclarationError as error:
+        click.echo(tell(error.faults, ()), nl=False)
+        raise
+    containers = [one.container for one in declared]
     for task in build.tasks(containers, tuple(FORMATS), os.environ):
         tree.package(task.container, task.format_name, task.time)
-    report.note(f"{len(containers)} container{'s' if len(containers) != 1 else ''}: no error")
+    if units and (lines := verifying.verified(containers)):
+        raise OndemandError("\n".join(["systemd finds fault with the units:", *lines]))
+    found = linting.findings(declared)
+    warnings = [finding for finding in found if finding.rule.severity is Severity.WARNING]
+    if report_format == "text":
+        click.echo(tell((), found if report.is_verbose else warnings if not report.is_quiet else ()), nl=False, err=True)
+    else:
+        click.echo(tell((), found), nl=False)
+    told = f"{len(warnings)} warning{'s' if len(warnings) != 1 else ''}" if warnings else ""
+    report.note(f"{len(containers)} container{'s' if len(containers) != 1 else ''}: no error{', ' + told if told else ''}")
+    if strict and warnings:
+        raise SystemExit(1)
 
 
 @cli.command("show", epilog=EPILOG)
@@ -120,55 +143,26 @@ def source_command(report: Report, files: tuple[str, ...], output: Path) -> None
         click.echo(path)
 
 
-WRITTEN = click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-                       help="Where the declaration goes; standard output unless told.")
-FORCE = click.option("--force", is_flag=True, help="Overwrite FILE where it is there already.")
-
-
-def _write_declaration(report: Report, text: str, output: Path | None, force: bool) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        written.write(text, output, force)
-        report.note(f"{output}: written; 'ondemand-pkg check {output}' tells what is wrong with it")
-
-
-@cli.command("init")
+@cli.command("status")
 @command
-@click.argument("image")
-@WRITTEN
-@FORCE
-@click.option("--offline", is_flag=True, help="Ask no Docker engine; write the smallest declaration.")
-def init_command(report: Report, image: str, output: Path | None, force: bool, offline: bool) -> None:
-    """Write a declaration from what IMAGE says of itself, asked of Docker."""
-    try:
-        draft = importing.image(image, None if offline else os.environ, report.progress)
-    finally:
-        report.progress_ends()
-    for note in draft.notes:
-        report.note(str(note))
-    _write_declaration(report, drafts.text([draft], f"the image {image}"), output, force)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status_command(report: Report, names: tuple[str, ...], as_json: bool) -> None:
+    """Tell of each on-demand service of this host: asleep or awake, its connections, how its wakes went; more of those named."""
+    found = survey(names)
+    now = time.time()
+    if as_json:
+        click.echo(host_report.as_json(found))
+        return
+    if not found.services:
+        report.note("no on-demand service is installed on this host")
+    for line in host_report.lines(found, now, shutil.get_terminal_size((80, 24)).columns, bool(names), click.style):
+        click.echo(line)
+    for remedy in host_report.not_readable(found):
+        report.note(remedy)
 
 
-@cli.command("import")
-@command
-@click.argument("file", required=False, type=click.Path())
-@click.option("--container", metavar="NAME", help="A container of this machine's engine, in place of FILE.")
-@WRITTEN
-@FORCE
-def import_command(report: Report, file: str | None, container: str | None, output: Path | None, force: bool) -> None:
-    """Write a declaration from FILE, a Compose or a Quadlet (.container) file, or from a container.
-
-    What could not be carried over is told on standard error and in a comment of the result.
-    """
-    if (file is None) is (container is None):
-        raise click.UsageError("give either a FILE or --container NAME")
-    found, notes = importing.read(file, os.environ) if file else importing.inspect(str(container), os.environ)
-    for note in [*notes, *(note for draft in found for note in draft.notes)]:
-        report.note(str(note))
-    _write_declaration(report, drafts.text(found, file or f"the container {container}", notes), output, force)
-
-
+importing_cli.register(cli)
 repository_cli.register(cli)
 
 

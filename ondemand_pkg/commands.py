@@ -20,6 +20,16 @@ class Report:
     def __init__(self, level: int) -> None:
         self._level = level
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether more is asked for."""
+        return self._level > 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing but results and errors is asked for."""
+        return self._level < 0
+
     def fault(self, message: object) -> None:
         """Tell a fault."""
         click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
@@ -30,13 +40,9 @@ class Report:
             click.echo(message, err=True)
 
     def progress(self, message: str) -> None:
-        """Show a step of what takes long: on a terminal, the latest on one line."""
+        """Show a step of what takes long: on a terminal, the latest on one line; an empty one takes it off again."""
         if self._level >= 0 and sys.stderr.isatty():
             click.echo(f"\r\x1b[K{message[:100]}", err=True, nl=False)
-
-    def progress_ends(self) -> None:
-        """Take the last step off the terminal."""
-        self.progress("")
 
     def detail(self, message: str) -> None:
         """Tell what only --verbose shows."""

@@ -18,6 +18,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
+METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 
 
@@ -156,8 +157,8 @@ class Container:
     """One declared container.
 
     Each field but ``name`` and ``carried`` is the key of the declaration with the same name; ``memory`` is in bytes,
-    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped).  ``carried`` is the image that ``bundle``
-    asks for, once an engine has given it.
+    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``metrics`` a directory, or empty.
+    ``carried`` is the image that ``bundle`` asks for, once an engine has given it.
     """
 
     name: str
@@ -195,8 +196,10 @@ class Container:
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
+    metrics: str = ""
     pin: bool = False
     bundle: bool = False
+    silence: Mapping[str, str] = field(default_factory=dict)
     carried: CarriedImage | None = None
 
     @property
@@ -263,6 +266,11 @@ class Container:
     def preset_applied(self) -> str:
         """The file whose being there tells an .rpm that systemd's presets were applied."""
         return f"{self.state_of_packages}/{self.name}.preset"
+
+    @property
+    def metrics_file(self) -> str:
+        """The file of the service's metrics, where it has one."""
+        return f"{self.metrics}/{self.package_name}.prom"
 
     @property
     def targets(self) -> tuple[int, ...]:

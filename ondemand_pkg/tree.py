@@ -25,7 +25,7 @@ from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
 # Programs are executable, modules are not.
-HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "run", "waitport")
+HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "record.py", "run", "waitport")
 PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
 READINESS = {ReadyKind.HTTP: ("httpcheck.py",), ReadyKind.HEALTHCHECK: ("execcheck.py",), ReadyKind.EXEC: ("execcheck.py",),
              ReadyKind.LOG: ("logcheck.py",)}
@@ -127,7 +127,8 @@ def _image(container: Container) -> list[Entry]:
 def _helpers(container: Container) -> tuple[str, ...]:
     """Return the names of the helpers that a container's package needs."""
     required = ("required.py",) if container.requires else ()
-    return HELPERS + PROXIES[container.proxy] + READINESS.get(container.ready.kind, ()) + required
+    metrics = ("metrics.py",) if container.metrics else ()
+    return HELPERS + PROXIES[container.proxy] + READINESS.get(container.ready.kind, ()) + required + metrics
 
 
 def _rpm_only(container: Container) -> list[Entry]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondemand_pkg.declaration import values
+from ondemand_pkg.declaration.rules import RULES
 from ondemand_pkg.declaration.values import Value
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, TcpAddress
+from ondemand_pkg.model import METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -116,7 +117,30 @@ FIELDS: tuple[Field, ...] = (
           "awake; their packages are installed with this one.", '["db"]', "[]"),
     Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
           "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("metrics", values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: true for "
+          f"{METRICS_DIRECTORY}, or that directory.", "true", "false"),
+    Field("silence", values.mapping(values.choice(*RULES), values.line("the reason, a line of text", 200)),
+          "Rules of 'ondemand-pkg check' that are not told of this container, each with the reason.",
+          '{ privileged = "it manages the hardware" }', in_package=True),
 )
+
+# Words of Compose, Docker and Kubernetes for what has another key here, or none.
+FOREIGN_KEYS = {
+    "build": "hosts build nothing; write the image that was built and pushed into image",
+    "cap-add": "write cap_add", "container_name": "the container is called ondemand-NAME; leave it out",
+    "depends_on": "write requires", "entry_point": "write entrypoint", "env_file": "write its lines into env, secrets into "
+    "/etc/ondemand/NAME.env on each host", "environment": "write env", "expose": "write ports", "healthcheck": "write ready",
+    "health": "write ready", "hostname": 'write create_args = ["--hostname=..."]', "links": "write requires",
+    "mem_limit": "write memory", "network": "a container has the engine's bridge; leave it out",
+    "networks": "a container has the "
+    "engine's bridge; leave it out", "network_mode": "a container has the engine's bridge; leave it out",
+    "privileged": 'write create_args = ["--privileged"]', "publish": "write ports", "restart": "systemd starts the container at "
+    "the next connection, however it ended; leave it out", "secrets": "write them into /etc/ondemand/NAME.env on each host",
+    "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "write it behind the "
+    'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
+    "working_dir": "write "
+    "workdir",
+}
 
 BY_KEY = {field.key: field for field in FIELDS}
 

@@ -6,12 +6,14 @@ Knows how a file's tables become containers and how every fault of all files is 
 from __future__ import annotations
 
 import difflib
+import errno
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field, contradictions, name_fault
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, Field, contradictions, name_fault
 from ondemand_pkg.declaration.lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
 from ondemand_pkg.errors import DeclarationError, Fault
@@ -19,6 +21,11 @@ from ondemand_pkg.model import Container, Listen, Port, TcpAddress
 
 LARGEST_FILE = 8 * 1024**2
 TABLES = ("package", "container")
+_REMEDIES = {
+    errno.ENOENT: "; 'ondemand-pkg init IMAGE -o FILE' writes a declaration",
+    errno.EISDIR: "; name the files in it",
+    errno.EACCES: "; be the user who may read it",
+}
 
 
 class _LazyLines:
@@ -45,8 +52,11 @@ class _File:
         self.requiring: dict[str, tuple[str, ...]] = {}
         self._lines = _LazyLines("")
 
+    def line(self, *path: str) -> int:
+        return self._lines.get().of(*path)
+
     def place(self, *path: str) -> str:
-        return f"{self.path}:{self._lines.get().of(*path)}"
+        return f"{self.path}:{self.line(*path)}"
 
     def fault(self, message: str, *path: str, where: str = "", found: Any = None) -> None:
         lines = self._lines.get()
@@ -58,7 +68,9 @@ class _File:
         if document is None:
             return
         for key in document:
-            if key not in TABLES:
+            if key in BY_KEY:
+                self.fault("this key stands above every table; write a line [container.NAME] above it", key)
+            elif key not in TABLES:
                 self.fault(f"unknown table; allowed: [package], [container.NAME]{nearest(key, TABLES)}", key)
         defaults = self._package(document.get("package", {}))
         containers = document.get("container", {})
@@ -74,7 +86,7 @@ class _File:
         try:
             raw = Path(self.path).read_bytes() if Path(self.path).stat().st_size <= LARGEST_FILE else None
         except OSError as error:
-            self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}"))
+            self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}{_REMEDIES.get(error.errno or 0, '')}"))
             return None
         if raw is None:
             self.faults.append(Fault(self.path, 0, "", f"larger than {LARGEST_FILE // 1024**2} MiB; split it"))
@@ -89,6 +101,8 @@ class _File:
             document = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             message, line = _syntax_fault(str(error), text)
+            if self.path.endswith((".yaml", ".yml", ".container")):
+                message, line = "no declaration; 'ondemand-pkg import' writes one from a Compose or Quadlet file", 0
             self.faults.append(Fault(self.path, line, "", message))
             return None
         self._lines = _LazyLines(text)
@@ -142,6 +156,8 @@ class _File:
     def _unknown_key(self, key: str, path: tuple[str, ...], known: dict[str, Field]) -> None:
         if key in BY_KEY:
             self.fault("this key belongs to a container; move it to [container.NAME]", *path, key)
+        elif key in FOREIGN_KEYS:
+            self.fault(f"unknown key; {FOREIGN_KEYS[key].replace('NAME', path[-1])}", *path, key)
         else:
             near = nearest(key, known)
             allowed = "" if near else f"; allowed: {', '.join(known)}"
@@ -182,8 +198,26 @@ def _syntax_fault(message: str, text: str) -> tuple[str, int]:
     return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at column {column}", int(digits)
 
 
+@dataclass(frozen=True)
+class Declared:
+    """A container and where it is declared."""
+
+    container: Container
+    path: str
+    _file: _File
+
+    def line(self, key: str) -> int:
+        """Return the line of a key, from 1, or that of the container's table where it has not the key."""
+        return self._file.line("container", self.container.name, key)
+
+
 def read(paths: Iterable[str]) -> list[Container]:
-    """Return the containers of some files, in their order.
+    """Return the containers of some files, in their order; raises DeclarationError as ``read_declared`` does."""
+    return [declared.container for declared in read_declared(paths)]
+
+
+def read_declared(paths: Iterable[str]) -> list[Declared]:
+    """Return the containers of some files, in their order, with their places.
 
     Raises DeclarationError with every fault of all of them: their own, names declared twice, addresses on
     which two of them listen, and containers that require each other in a circle.
@@ -198,7 +232,7 @@ def read(paths: Iterable[str]) -> list[Container]:
     faults = [fault for file in files for fault in file.faults]
     if faults:
         raise DeclarationError(faults)
-    return [container for file in files for container in file.containers]
+    return [Declared(container, file.path, file) for file in files for container in file.containers]
 
 
 def _find_clashes(files: list[_File]) -> None:

@@ -6,6 +6,8 @@ through here: gpg's agent, or the card behind it, signs.
 
 from __future__ import annotations
 
+import base64
+import functools
 import os
 import subprocess
 import tempfile
@@ -52,6 +54,7 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     return "; ".join(lines[-2:]) or f"it ended with {done.returncode}"
 
 
+@functools.cache
 def find(key: str) -> Key:
     """Return the one secret key that a fingerprint or user ID names; raises OndemandError unless it can sign."""
     done = _gpg("--list-secret-keys", "--with-colons", "--fixed-list-mode", "--", key)
@@ -104,12 +107,18 @@ def make(user: str, expire: str) -> Key:
     return find(made[0])
 
 
-def export(fingerprints: Sequence[str], armor: bool) -> bytes:
-    """Return public keys, armoured or not; raises OndemandError."""
-    done = _gpg(*(["--armor"] if armor else []), "--export-options", "export-minimal", "--export", *fingerprints)
+def export(fingerprints: Sequence[str]) -> bytes:
+    """Return public keys, armoured; raises OndemandError."""
+    done = _gpg("--armor", "--export-options", "export-minimal", "--export", *fingerprints)
     if done.returncode or not done.stdout:
         raise OndemandError(f"gpg can't export the public key: {_reason(done)}")
     return done.stdout
+
+
+def dearmored(armored: bytes) -> bytes:
+    """Return what stands in one armoured block (RFC 4880, 6.2); its checksum is left to the readers."""
+    _, _, body = armored.partition(b"\n\n")
+    return base64.b64decode(b"".join(line for line in body.split(b"\n") if line and line[:1] not in b"=-"))
 
 
 def _sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:

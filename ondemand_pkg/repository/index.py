@@ -125,8 +125,9 @@ class _Work:
             link(self._old / name, self.generation / name)
 
     def keys(self) -> None:
-        for name, armor in ((f"{_KEYRING}.asc", True), (f"{_KEYRING}.gpg", False)):
-            (self.generation / name).write_bytes(gpg.export(self.after.public, armor))
+        armored = gpg.export(self.after.public)
+        (self.generation / f"{_KEYRING}.asc").write_bytes(armored)
+        (self.generation / f"{_KEYRING}.gpg").write_bytes(gpg.dearmored(armored))
         for name in OPTIONAL_LINKS:
             if name in self.change.root:
                 (self.generation / name).write_bytes(self.change.root[name])

@@ -197,7 +197,7 @@ def _reshow(directory: Directory, before: State, after: State, suites: set[str] 
     with directory.faults(), directory.incoming() as incoming:
         change, paths = Change(), list[str]()
         if after.url and suites:
-            contents = keyring.Contents(gpg.export(after.public, armor=False), after.url, sorted(suites)[0])
+            contents = keyring.Contents(gpg.dearmored(gpg.export(after.public)), after.url, sorted(suites)[0])
             if contents.digest() != after.keyring_of:
                 after.keyring, after.keyring_of = after.keyring + 1, contents.digest()
             created = max(gpg.find(key).created for key in after.keys)

@@ -134,7 +134,7 @@ class _Checker:
                 yield data
         if isinstance(repomd, str) or isinstance(signature, str):
             return
-        yield from self._signed(top / "repodata/repomd.xml", repomd, signature)
+        yield from self._signed(top / "repodata/repomd.xml.asc", repomd, signature)
         try:
             for record in ElementTree.fromstring(repomd).findall(f"{_REPO}data"):
                 location = record.find(f"{_REPO}location")

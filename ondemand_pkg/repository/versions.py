@@ -49,7 +49,7 @@ def compare_deb(left: str, right: str) -> int:
         if not colon:
             epoch, rest = "0", version
         upstream, hyphen, revision = rest.rpartition("-")
-        return int(epoch), upstream if hyphen else rest, revision
+        return (int(epoch), upstream, revision) if hyphen else (int(epoch), rest, "")
 
     (epoch, upstream, revision), (other_epoch, other_upstream, other_revision) = parts(left), parts(right)
     return _sign(epoch - other_epoch) or _compare_part(upstream, other_upstream) or _compare_part(revision, other_revision)

@@ -10,6 +10,9 @@ one too.  The end of the connection is the end of the container.
 To `run`: "listens", with the address where there are two, or "failed REASON" after its time is up, from waitport; "idle", or
 "wake" while it is paused, from the proxy; "hold" from the `run` of another service, which requires this one for as long as its
 connection lasts.
+Of a wake, from the proxy: "client WHO CONNECTED", who it is that woke, and when it was connected; "answered WHEN", the first byte
+of the container went to a client (record.py).  Root may ask for "status", which `run` passes to the proxy; its answer, "numbers
+IDLE-LEFT CONNECTIONS" (seconds, or "-" for ever), is passed to who asked.
 """
 
 import _socket
@@ -40,6 +43,7 @@ class Server:
         self.clients = {}
         self.holders = set()  # descriptors of those whose service requires this one
         self.last = ""
+        self.askers = set()  # descriptors of those who asked for the proxy's numbers
 
     def tell(self, words):
         """Tell every helper that listens, and those that come later."""
@@ -58,7 +62,21 @@ class Server:
         except OSError:  # it has ended
             self._drop(client)
 
+    def ask(self):
+        """Have the proxy tell its numbers."""
+        for descriptor, client in list(self.clients.items()):
+            if self.last.startswith("ready") and descriptor not in self.askers | self.holders:
+                self._send_soon(client, "status")
+
+    def _send_soon(self, client, words):
+        """Send what does not matter to who listens just now."""
+        try:
+            client.send(words.encode("ascii", "replace"), _socket.MSG_DONTWAIT)
+        except OSError:
+            pass
+
     def _drop(self, client):
+        self.askers.discard(client.fileno())
         self.holders.discard(client.fileno())
         del self.clients[client.fileno()]
         client.close()
@@ -95,6 +113,12 @@ class Server:
             words = ""
         elif words == "hold":
             self.holders.add(descriptor)
+        elif words == "status":
+            self.askers.add(descriptor)
+            self.ask()
+        elif words.startswith("numbers "):
+            for asker in self.askers:
+                self._send_soon(self.clients[asker], words)
         return words
 
 
@@ -173,10 +197,10 @@ def _allowed(client):
     """Return what a helper may say: root and the service's own processes are heard, nobody else."""
     pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
     if user == 0:
-        return ("listens", "failed", "idle", "wake", "hold")
+        return ("listens", "failed", "idle", "wake", "hold", "status")
     try:
         with open("/proc/{}/cgroup".format(pid)) as lines:
             ours = any(line.rstrip("\n").endswith("/{}.service".format(UNITS)) for line in lines)
     except OSError:
         ours = False
-    return ("idle", "wake") if ours else ()
+    return ("idle", "wake", "client", "answered", "numbers") if ours else ()

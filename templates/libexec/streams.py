@@ -11,7 +11,7 @@ import os
 import resource
 import select
 import time
-from collections import deque
+from _collections import deque  # `collections` loads five more modules
 
 PIECE = 256 * 1024  # bytes that are read at once
 BULK = 4  # whole pieces one after the other, after which a connection's bytes are spliced

@@ -97,3 +97,15 @@ def root(suite: str) -> Path:
                 shutil.rmtree(old)
             partial.rename(path)
     return path
+
+
+def tool(suite: str, package: str) -> Path:
+    """Return a root file system that holds a Debian package beside what is essential; nobody may write to it."""
+    path = cache() / f"tool-{suite}-{package}"
+    with _lock(path.name):
+        if not path.exists():
+            partial = path.with_name("partial-" + path.name)
+            shutil.rmtree(partial, ignore_errors=True)
+            _bootstrap(suite, "minbase", [package], partial)
+            partial.rename(path)
+    return path

@@ -95,3 +95,33 @@ def test_a_life_is_over_once_that_was_told_after_its_end(control: ModuleType) ->
 def test_an_end_that_can_not_be_read_is_none(control: ModuleType) -> None:
     Path(control.END).write_text("rubbish\n")
     assert control.last_end() == (0, 0.0)
+
+
+def test_who_may_ask_is_told_the_proxys_numbers(control: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_allowed", lambda _: ("status", "numbers"))
+    server = control.Server()
+    server.tell("ready 172.17.0.2")
+    proxy, asker = control.Client(), control.Client()
+    for _ in range(2):
+        server.heard(server.listener.fileno())
+    of_proxy, of_asker = server.clients
+    assert proxy.receive() == asker.receive() == ["ready", "172.17.0.2"]
+    asker.tell("status")
+    assert server.heard(of_asker) == "status" and proxy.receive() == ["status"]
+    proxy.tell("numbers 12.5 3")
+    server.heard(of_proxy)
+    assert asker.receive() == ["numbers", "12.5", "3"]
+
+
+def test_nobody_is_asked_for_numbers_before_the_container_is_ready(
+    control: ModuleType, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control, "_allowed", lambda _: ("status",))
+    server = control.Server()
+    waitport, asker = control.Client(), control.Client()
+    for _ in range(2):
+        server.heard(server.listener.fileno())
+    asker.tell("status")
+    server.heard(list(server.clients)[1])
+    server.tell("started 172.17.0.2 42")
+    assert waitport.receive() == ["started", "172.17.0.2", "42"]

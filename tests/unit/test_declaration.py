@@ -105,6 +105,13 @@ def test_time_spans_are_written_as_systemd_users_write_them(tmp_path: Path, writ
     assert container.ready.kind is ReadyKind.TCP and container.ready.timeout == seconds
 
 
+@pytest.mark.parametrize(("written", "directory"), [
+    ("true", "/var/lib/prometheus/node-exporter"), ("false", ""), ('"/srv/textfile"', "/srv/textfile")])
+def test_metrics_lie_where_debians_exporter_reads_them_unless_told(tmp_path: Path, written: str, directory: str) -> None:
+    (container,) = declared(tmp_path, with_key(f"metrics = {written}"))
+    assert container.metrics == directory
+
+
 @pytest.mark.parametrize(("written", "size"), [
     ("256m", 256 << 20), ("1g", 1 << 30), ("1.5g", 3 << 29), ("512MiB", 512 << 20), ("8388608", 8 << 20), ("64M", 64 << 20)])
 def test_sizes_are_written_as_docker_users_write_them(tmp_path: Path, written: str, size: int) -> None:
@@ -268,6 +275,8 @@ def test_a_circle_over_several_files_is_found(tmp_path: Path) -> None:
     ('depends = { deb = ["a; b"] }', "Debian relation"), ('depends = { rpm = ["a ~ 1"] }', "RPM dependency"),
     ('depends = { apk = [] }', "unknown key"), ('user = "a b"', "USER:GROUP"), ('workdir = "srv"', "absolute path"),
     ('cap_add = ["net_admin"]', "capability"), ('allow = ["10.0.0.1/8"]', "behind the prefix"),
+    ('metrics = "textfile"', "absolute directory"), ('metrics = "/a b"', "plain characters"), ("metrics = 1", "true, false"),
+    ('metrics = "/a/../b"', "plain characters"),
     ('changelog = [{ date = "2025", version = "1-1", changes = ["x"] }]', "a date without quotes"),
 ])
 def test_a_value_out_of_its_range_is_refused_with_what_is_allowed(tmp_path: Path, line: str, remedy: str) -> None:

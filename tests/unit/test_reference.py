@@ -41,6 +41,7 @@ def test_the_reference_page_and_the_schema_are_those_of_the_table() -> None:
     pages = writer_of_pages()
     page = (TOP / "docs/declaration.md").read_text()
     assert pages.page(page) == page, "run tools/reference"
+    assert pages.rules() == (TOP / "docs/rules.md").read_text(), "run tools/reference"
     assert pages.schema() == (TOP / "docs/ondemand-pkg.schema.json").read_text(), "run tools/reference"
 
 

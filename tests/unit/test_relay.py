@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from types import ModuleType
 
@@ -81,3 +82,23 @@ def test_a_call_that_makes_no_sense_shows_how_to_call_it(
 ) -> None:
     assert relay.main(argv) == 2
     assert capsys.readouterr().err.startswith("Usage: relay ")
+
+
+def test_the_kernel_tells_since_when_a_client_waits() -> None:
+    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    begin = RELAY.time.clock_gettime(RELAY.CLOCK_BOOTTIME)
+    with socket.create_connection(("127.0.0.1", listener.getsockname()[1])) as client:
+        end = RELAY.time.clock_gettime(RELAY.CLOCK_BOOTTIME)
+        client.send(b"a")
+        RELAY.time.sleep(0.2)
+        client.send(b"b")
+        accepted, _ = listener.accept()
+        with accepted, listener:
+            who, since = RELAY.who_and_since(accepted, 0.0)
+    assert who == "127.0.0.1" and begin - 0.02 <= since <= end + 0.02
+
+
+def test_a_client_of_a_unix_socket_is_known_by_its_user() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert RELAY.who_and_since(one, 4.2) == (f"uid:{os.getuid()}", 4.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sys
 import threading
 import time
@@ -34,6 +35,11 @@ class Host:
         monkeypatch.setattr(module, "Engine", lambda: real(self.engine.path))
         monkeypatch.setattr(module, "Lock", contextlib.nullcontext)
         monkeypatch.setattr(module.Service, "heed_stop_requests", lambda _: None)
+        monkeypatch.setitem(sys.modules, "record", record := load("record.py"))
+        self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.journal.bind(str(directory / "journal"))
+        self.journal.settimeout(10)
+        monkeypatch.setattr(record, "JOURNAL", str(directory / "journal"))
         self.told: list[str] = []
         self.service: Any = None
 
@@ -70,6 +76,11 @@ class Host:
             raise failures[0]
         return int(status)
 
+    def recorded(self) -> dict[str, str]:
+        """Return the next record, by its fields."""
+        lines = self.journal.recv(65536).decode().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
     def client(self) -> Any:
         client = self.control.Client()
         client.socket.settimeout(10)
@@ -81,6 +92,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     found = Host(tmp_path, monkeypatch)
     yield found
     found.engine.close()
+    found.journal.close()
 
 
 def until(client: Any, word: str) -> list[str]:
@@ -312,4 +324,73 @@ def test_a_container_that_runs_already_is_ready_where_its_log_has_the_text(by_lo
 @pytest.mark.parametrize("argv", [["x"], ["--require"], ["--pause", "--what"]])
 def test_a_call_that_makes_no_sense_shows_how_to_call_it(host: Host, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert host.module.main(argv) == 2
-    assert capsys.readouterr().err == "Usage: run [--pause] [--log] [--require NAME]... [-- ARGUMENT...]\n"
+    assert capsys.readouterr().err == "Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [-- ARGUMENT...]\n"
+
+
+@pytest.fixture
+def proxied(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host on which the helper that connects is heard as the proxy too."""
+    words = ("listens", "failed", "idle", "wake", "client", "answered")
+    monkeypatch.setitem(host.module.Server.__init__.__globals__, "_allowed", lambda _: words)
+    return host
+
+
+def test_each_wake_is_recorded_with_its_own_client_those_of_a_paused_container_too(proxied: Host) -> None:
+    def script(client: Any) -> None:
+        begin = time.clock_gettime(time.CLOCK_BOOTTIME)
+        client.tell(f"client 192.0.2.1 {begin - 1000}")
+        client.tell("listens")
+        until(client, "ready")
+        client.tell(f"answered {time.clock_gettime(time.CLOCK_BOOTTIME)}")
+        first = proxied.recorded()
+        assert first["MESSAGE"].startswith("woken by 192.0.2.1 in ") and int(first["ONDEMAND_TOTAL_MS"]) >= 1000 * 1000
+        client.tell("idle")
+        until(client, "paused")
+        client.tell(f"client 192.0.2.2 {time.clock_gettime(time.CLOCK_BOOTTIME)}")
+        client.tell("wake")
+        until(client, "ready")
+        client.tell("idle")  # before anything was answered
+        until(client, "paused")
+        second = proxied.recorded()
+        assert second["ONDEMAND_CLIENT"] == "192.0.2.2" and "ONDEMAND_FIRST_BYTE_MS" not in second
+        proxied.engine.exits(0)
+
+    assert proxied.run(script, "--pause") == 0
+
+
+def test_a_wake_of_which_no_client_is_known_is_recorded_after_a_moment(
+    host: Host, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host.module, "CLIENT_PATIENCE", 0.01)
+
+    def script(client: Any) -> None:
+        client.tell("listens")
+        until(client, "ready")
+        assert host.recorded()["MESSAGE"].startswith("woken without a client in ")
+        host.engine.exits(0)
+
+    assert host.run(script) == 0
+
+
+def test_a_failed_wake_is_recorded_with_what_was_said_of_it(proxied: Host) -> None:
+    def script(client: Any) -> None:
+        client.tell(f"client 192.0.2.1 {time.clock_gettime(time.CLOCK_BOOTTIME) - 1000}")
+        until(client, "started")
+        proxied.engine.says(b"no disk\n", 2)
+        proxied.engine.exits(3)
+
+    assert proxied.run(script) == 3
+    record = proxied.recorded()
+    assert record["MESSAGE"] == "the wake by 192.0.2.1 failed" and record["ONDEMAND_FAILURES"] == "1"
+    assert record["ONDEMAND_REASON"] == 'the container exited with status 3 before it was ready and said last: "no disk"'
+
+
+def test_a_container_that_was_ready_and_ends_soon_is_recorded_as_both(host: Host) -> None:
+    def script(client: Any) -> None:
+        client.tell("listens")
+        until(client, "ready")
+        host.engine.exits(3)
+
+    assert host.run(script) == 3
+    assert host.recorded()["MESSAGE"].startswith("woken ")
+    assert host.recorded()["ONDEMAND_REASON"] == "the container ended with status 3 soon after it was ready"

@@ -38,10 +38,16 @@ def test_the_administrators_file_is_kept_at_upgrades_and_read_by_root_alone(form
     assert entry.role is Role.CONFIG and entry.mode == 0o600
 
 
+def test_metrics_bring_their_helper_only_where_they_are_declared() -> None:
+    helper = "/usr/libexec/ondemand-nginx/metrics.py"
+    assert helper in files(tree.package(dataclasses.replace(NGINX, metrics="/srv/textfile"), "deb", 0))
+    assert helper not in files(tree.package(NGINX, "deb", 0))
+
+
 def test_both_formats_make_the_same_container() -> None:
     deb, rpm = (files(tree.package(NGINX, name, 0)) for name in ("deb", "rpm"))
     shared = [path for path in deb if "/libexec/" in path or "/systemd/system/" in path]
-    assert len(shared) == 15 and all(deb[path] == rpm[path] for path in shared)
+    assert len(shared) == 16 and all(deb[path] == rpm[path] for path in shared)
 
 
 def test_the_label_tells_exactly_what_the_container_is_made_from() -> None:

@@ -65,6 +65,13 @@ def test_the_relay_is_told_what_is_declared(changes: dict[str, Any], options: st
     assert proxy["ExecStart"] == [f"/usr/libexec/ondemand-nginx/relay {options} 80"]
 
 
+def test_the_container_service_is_told_where_metrics_go() -> None:
+    told = settings(units(dataclasses.replace(NGINX, metrics="/srv/textfile"))["ondemand-nginx-container.service"])
+    assert told["ExecStart"] == ["/usr/libexec/ondemand-nginx/run --metrics /srv/textfile -- --timeout 60 80"]
+    usual = settings(units(NGINX)["ondemand-nginx-container.service"])
+    assert usual["ExecStart"] == ["/usr/libexec/ondemand-nginx/run -- --timeout 60 80"]
+
+
 def test_no_number_of_wakes_closes_the_port() -> None:
     texts = {name: settings(text) for name, text in units(NGINX).items()}
     assert texts["ondemand-nginx.socket"]["TriggerLimitIntervalSec"] == ["0"]

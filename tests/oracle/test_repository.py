@@ -1,0 +1,278 @@
+"""What a site may rely on when it publishes: everything goes in or nothing, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from requirements import need
+from signing import Signer, signer
+
+from ondemand_pkg import build
+from ondemand_pkg.declaration.reader import read
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Signer]:
+    need("gpg")
+    with signer() as one:
+        yield one
+
+
+def packages(directory: Path, *versions: str, name: str = "nginx", image: str = "nginx:1.27",
+             formats: tuple[str, ...] = ("deb", "rpm")) -> list[Path]:
+    """Build packages of one container."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for version in versions:
+        declaration = directory / "declaration.toml"
+        declaration.write_text(f'[container.{name}]\nimage = "{image}"\nversion = "{version}"\nports = ["80:80"]\n')
+        paths += build.write(build.tasks(read([str(declaration)]), formats, {}), directory / "dist")
+    return paths
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    """Return what a reader sees, by path."""
+    return {str(path.relative_to(root)): path.read_bytes() for name in sorted(os.listdir(root)) if not name.startswith(".")
+            for path in ([root / name] if (root / name).is_file() else sorted((root / name).glob("**/*"))) if path.is_file()}
+
+
+def listed(site: Signer, root: Path, *options: str) -> list[str]:
+    return [" ".join(line.split()[:4]) for line in site.run("repo", "list", "--repo", root, *options).stdout.splitlines()]
+
+
+def test_published_packages_are_listed_and_everything_verifies(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    said = site.publish(root, *packages(tmp_path, "1.27.0", "1.27.1"))
+    assert all((tmp_path / line).is_file() for line in said.splitlines()) and len(said.splitlines()) == 4
+    assert listed(site, root) == ["stable ondemand-nginx 1.27.1-1 deb", "stable ondemand-nginx 1.27.0-1 deb",
+                                  "stable ondemand-nginx 1.27.1-1 rpm", "stable ondemand-nginx 1.27.0-1 rpm"]
+    assert site.run("repo", "verify", "--repo", root).stderr == "4 packages: no error\n"
+
+
+def test_publishing_the_same_again_changes_nothing(site: Signer, tmp_path: Path) -> None:
+    root, paths = tmp_path / "repository", packages(tmp_path, "1.27.0")
+    first = site.publish(root, *paths)
+    before = everything(root)
+    assert site.publish(root, *paths) == first
+    assert everything(root) == before
+
+
+@pytest.fixture(scope="module")
+def published(site: Signer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that nobody may change."""
+    directory = tmp_path_factory.mktemp("published")
+    site.publish(directory / "repository", *packages(directory, "1.27.0"))
+    return directory / "repository"
+
+
+@pytest.mark.parametrize("format_name", ["deb", "rpm"])
+def test_other_content_under_a_published_version_is_refused(site: Signer, tmp_path: Path, format_name: str) -> None:
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path / "a", "1.27.0"))
+    before = everything(root)
+    other = packages(tmp_path / "b", "1.27.0", "1.27.1", image="nginx:other", formats=(format_name,))
+    said = site.publish(root, *reversed(other), status=1)
+    assert said == (f"error: {other[0]}: not published: ondemand-nginx 1.27.0-1 was published with other content; "
+                    "give it another version or release\n")
+    assert everything(root) == before
+    site.run("repo", "remove", "--repo", root, "ondemand-nginx")
+    site.publish(root, other[0], status=1)  # a host may still have the first one
+
+
+def broken(path: Path, how: str) -> Path:
+    data = path.read_bytes()
+    target = path.with_name("ondemand-web_1_all.deb") if how == "renamed" else path
+    target.write_bytes({"empty": b"", "text": b"hello\n", "cut": data[:-100], "renamed": data}.get(how, data[:len(data) // 2]
+                       + bytes(byte ^ 255 for byte in data[len(data) // 2:len(data) // 2 + 9]) + data[len(data) // 2 + 9:]))
+    return target
+
+
+@pytest.mark.parametrize("format_name", ["deb", "rpm"])
+@pytest.mark.parametrize("how", ["empty", "text", "cut", "renamed", "flipped"])
+def test_what_is_no_sound_package_is_refused_and_nothing_changes(site: Signer, published: Path, tmp_path: Path,
+                                                                 format_name: str, how: str) -> None:
+    root = published
+    before = everything(root)
+    (path,) = packages(tmp_path, "1.27.1", formats=(format_name,))
+    bad = broken(path, how)
+    said = site.publish(root, *packages(tmp_path, "1.27.2"), bad, status=1)
+    assert said.startswith(f"error: {bad}: not published: ") and said.count("\n") == 1
+    assert everything(root) == before
+
+
+def test_a_missing_file_is_told(site: Signer, tmp_path: Path) -> None:
+    assert site.publish(tmp_path / "r", tmp_path / "none.deb", status=1) == (
+        f"error: {tmp_path / 'none.deb'}: not published: No such file or directory\n")
+
+
+def test_a_missing_key_is_told_and_nothing_is_made(site: Signer, tmp_path: Path) -> None:
+    root, paths = tmp_path / "repository", packages(tmp_path, "1.27.0")
+    done = site.run("publish", "--repo", root, "--key", "nobody@example.com", *paths, status=1)
+    assert done.stderr.startswith("error: key 'nobody@example.com': gpg has no such secret key in ")
+    done = site.run("publish", "--repo", root, *paths, status=1)
+    assert done.stderr == "error: no signing key: name one with --key KEY; 'ondemand-pkg repo key new' makes one\n"
+    assert not root.exists()
+
+
+def test_an_expired_key_and_one_that_hosts_refuse_are_told(site: Signer, tmp_path: Path) -> None:
+    root, paths = tmp_path / "repository", packages(tmp_path, "1.27.0")
+    for user, kind, expire, reason in [("old@example.com", "rsa2048", "1d", "it expired on 2020-01-02; prolong it "),
+                                       ("curve@example.com", "ed25519", "never", "only an RSA key ")]:
+        subprocess.run(["gpg", "--batch", "--quiet", "--faked-system-time=20200101T000000", "--passphrase", "",
+                        "--quick-generate-key", user, kind, "sign", expire], env=site.environ, check=True, capture_output=True)
+        said = site.run("publish", "--repo", root, "--key", user, *paths, status=1).stderr
+        assert said.startswith(f"error: key '{user}': {reason}")
+    assert not root.exists()
+
+
+def test_a_full_disk_is_told_and_nothing_changes(site: Signer, tmp_path: Path) -> None:
+    need("mount", root=True)
+    root = tmp_path / "repository"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(root)], check=True)
+    try:
+        site.publish(root, *packages(tmp_path, "1.27.0"))
+        before = everything(root)
+        said = site.publish(root, *packages(tmp_path, *(f"1.28.{number}" for number in range(20))), status=1)
+        assert "No space left on device; make room" in said and said.startswith(f"error: {root}: nothing was changed: ")
+        assert everything(root) == before
+        site.run("repo", "verify", "--repo", root)
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+
+
+def test_a_directory_that_cant_be_written_is_told(site: Signer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = site.publish(tmp_path / "file" / "repository", *packages(tmp_path, "1.27.0"), status=1)
+    assert said.startswith(f"error: {tmp_path / 'file/repository'}: nothing was changed: ") and "Not a directory" in said
+
+
+def test_killed_at_any_moment_it_is_whole_and_the_next_goes_on(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path, "1.0"))
+    begin = time.monotonic()
+    site.publish(root, *packages(tmp_path, "1.1"))
+    whole = time.monotonic() - begin
+    chance = random.Random(5)
+    for number in range(12):
+        before = set(listed(site, root))
+        new = packages(tmp_path, f"2.{number}")
+        process = site.start("publish", "--repo", root, *new)
+        try:
+            process.wait(timeout=whole * chance.random())
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        after = set(listed(site, root))
+        assert after - before in (set(), {f"stable ondemand-nginx 2.{number}-1 {name}" for name in ("deb", "rpm")})
+        assert before <= after
+        shown = everything(root)
+        assert all(f"pool/o/ondemand-nginx/{name}" in shown for name in ("ondemand-nginx_1.0-1_all.deb",))
+    site.publish(root, *packages(tmp_path, "3.0"))
+    assert site.run("repo", "verify", "--repo", root).stderr.endswith("packages: no error\n")
+
+
+def test_eight_publishers_at_once_lose_no_package(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    crowds = [[path for number in range(25) for path in packages(tmp_path / f"{who}", "1.0", name=f"web{who}-{number}",
+                                                                 formats=("deb",) if number % 5 else ("rpm",))]
+              for who in range(8)]
+    processes = [site.start("publish", "--repo", root, "--key", site.key, *crowd) for crowd in crowds]
+    waiting = "waiting for another process that changes the repository\n"
+    assert [(process.communicate()[1].replace(waiting, ""), process.returncode) for process in processes] == [("", 0)] * 8
+    assert len(listed(site, root)) == 200
+    assert site.run("repo", "verify", "--repo", root).stderr == "200 packages: no error\n"
+
+
+def test_suites_promote_remove_and_prune(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path, "1.9", "1.10", "1.11~rc1", formats=("deb",)), suite="testing")
+    inode = next(root.glob("pool/*/*/*_1.10-*")).stat().st_ino
+    assert site.run("repo", "promote", "--repo", root, "--from", "testing", "ondemand-nginx=1.10-1").stdout == (
+        "pool/o/ondemand-nginx/ondemand-nginx_1.10-1_all.deb\n")
+    assert next(root.glob("pool/*/*/*_1.10-*")).stat().st_ino == inode
+    assert listed(site, root, "--suite", "stable") == ["stable ondemand-nginx 1.10-1 deb"]
+    pruned = site.run("repo", "prune", "--repo", root, "--keep", "2").stdout
+    assert pruned == "pool/o/ondemand-nginx/ondemand-nginx_1.9-1_all.deb\n"
+    site.run("repo", "remove", "--repo", root, "--suite", "testing", "ondemand-nginx=1.11~rc1-1")
+    assert listed(site, root) == ["stable ondemand-nginx 1.10-1 deb", "testing ondemand-nginx 1.10-1 deb"]
+    said = site.run("repo", "remove", "--repo", root, "nothing", status=1).stderr
+    assert said == "error: nothing: suite stable has no such package; 'ondemand-pkg repo list' tells what it has\n"
+    site.run("repo", "verify", "--repo", root)
+
+
+def test_a_change_leaves_the_files_that_an_older_index_names(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path, "1.0"))
+    named = [*root.glob("dists/*/main/binary-amd64/by-hash/SHA256/*"), *root.glob("rpm/*/repodata/*.gz"),
+             *root.glob("pool/*/*/*")]
+    before = {path: path.read_bytes() for path in named}
+    site.publish(root, *packages(tmp_path, "1.1"))
+    site.run("repo", "remove", "--repo", root, "ondemand-nginx=1.0-1")
+    assert {path: path.read_bytes() for path in named} == before
+
+
+@pytest.mark.parametrize("pattern", ["dists/stable/InRelease", "dists/stable/Release", "dists/stable/Release.gpg",
+                                     "dists/stable/main/binary-amd64/Packages", "dists/stable/main/binary-arm64/Packages.xz",
+                                     "rpm/stable/repodata/repomd.xml", "rpm/stable/repodata/repomd.xml.asc",
+                                     "rpm/stable/repodata/*-primary.xml.gz", "pool/*/*/*.deb", "pool/*/*/*.rpm"])
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_verify_names_the_file_that_is_wrong(site: Signer, published: Path, tmp_path: Path, pattern: str, how: str) -> None:
+    root = tmp_path / "repository"
+    shutil.copytree(published, root, symlinks=True)
+    path = next(root.glob(pattern)).resolve()
+    data = path.read_bytes()
+    path.unlink()
+    if how == "changed":
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1:])
+    said = site.run("repo", "verify", "--repo", root, status=1).stderr
+    assert path.name in said and all(line.startswith("error: ") for line in said.splitlines())
+
+
+def test_rpm_accepts_the_signature_and_dpkg_the_package(site: Signer, tmp_path: Path) -> None:
+    need("rpm", "dpkg-deb")
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path, "1.0"))
+    subprocess.run(["rpm", f"--dbpath={tmp_path}/db", "--import", root / "ondemand-archive-keyring.asc"], check=True)
+    done = subprocess.run(["rpm", f"--dbpath={tmp_path}/db", "-Kv", next(root.glob("pool/*/*/*.rpm"))], text=True, check=True,
+                          capture_output=True, env={**os.environ, "LC_ALL": "C"})
+    assert "Header V4 RSA/SHA512 Signature, key ID" in done.stdout and "NOT" not in done.stdout and "BAD" not in done.stdout
+    subprocess.run(["dpkg-deb", "--info", next(root.glob("pool/*/*/*.deb"))], check=True, capture_output=True)
+
+
+def test_the_keyring_package_is_clean_and_published_anew_with_a_new_key(site: Signer, tmp_path: Path) -> None:
+    need("lintian")
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path, "1.0"))
+    site.run("repo", "keyring", "--repo", root, "--url", "https://packages.example/site")
+    assert listed(site, root)[:2] == ["stable ondemand-archive-keyring 1-1 deb", "stable ondemand-archive-keyring 1-1 rpm"]
+    done = subprocess.run(["lintian", "--fail-on=error,warning", root / "ondemand-archive-keyring.deb"], text=True,
+                          capture_output=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    site.run("repo", "key", "rotate", "--repo", root)
+    assert "stable ondemand-archive-keyring 2-1 deb" in listed(site, root)
+    site.run("repo", "key", "rotate", "--repo", root, status=1)
+    site.run("repo", "verify", "--repo", root)
+    site.run("repo", "key", "rotate", "--repo", root, "--finish")
+    site.publish(root, *packages(tmp_path, "1.1"), status=1)  # names the key that signs no more
+    site.run("publish", "--repo", root, *packages(tmp_path, "1.1"))
+    site.run("repo", "verify", "--repo", root)
+
+
+def test_a_lost_or_damaged_cache_is_made_anew(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    for number, damage in enumerate([lambda path: path.unlink(), lambda path: path.write_bytes(b"x" * 5000)]):
+        site.publish(root, *packages(tmp_path, f"1.{number}"))
+        damage(root / ".repository/cache.sqlite")
+    site.publish(root, *packages(tmp_path, "1.2"))
+    site.run("repo", "verify", "--repo", root)
+    assert len(listed(site, root)) == 6
+    shutil.rmtree(root)
