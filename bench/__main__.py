@@ -13,10 +13,10 @@ import click
 
 from ondemand_pkg import __version__
 
-from . import packing, relay, wake
+from . import packing, relay, repository, wake
 from .measure import Table
 
-PARTS = {"packing": packing, "wake": wake, "relay": relay}
+PARTS = {"packing": packing, "wake": wake, "relay": relay, "repository": repository}
 
 
 def machine() -> list[tuple[str, str]]:
@@ -29,12 +29,13 @@ def machine() -> list[tuple[str, str]]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)), metavar="[packing] [wake] [relay]")
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)), metavar="[packing] [wake] [relay] [repository]")
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(min=1), metavar="N", help="Rounds that count.")
 @click.option("--markdown", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
               help="Write the tables here too, as Markdown.")
 def main(parts: tuple[str, ...], runs: int, markdown: Path | None) -> None:
-    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay (both need root).
+    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay (both need root),
+    of a repository of 10,000 packages.
 
     Without a name all parts run that can.
     """
