@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .measure import Bar, Table
 
@@ -31,7 +32,7 @@ def draw(tables: Sequence[Table], paths: Sequence[Path]) -> None:
     panels = figure.subplots(len(rows), COLUMNS, gridspec_kw={"height_ratios": heights}, squeeze=False)
     for line, row in zip(panels, rows, strict=True):
         for axes, table in zip(line, row, strict=False):
-            _bars(axes, table.bars)
+            _bars(axes, table.bars, max(len(other.bars) for other in row))
             axes.set_title(table.title, loc="left", fontsize=10, fontweight="bold")
             axes.set_xlabel(table.unit)
         for axes in line[len(row):]:
@@ -40,7 +41,8 @@ def draw(tables: Sequence[Table], paths: Sequence[Path]) -> None:
         figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _bars(axes: object, bars: Sequence[Bar]) -> None:
+def _bars(axes: Any, bars: Sequence[Bar], most: int) -> None:
+    """Draw bars as thick as in the panel beside, which may have more of them."""
     places = list(range(len(bars)))[::-1]
     values = [bar.value for bar in bars]
     errors = [[bar.value - (bar.value if bar.low is None else bar.low) for bar in bars],
@@ -53,6 +55,7 @@ def _bars(axes: object, bars: Sequence[Bar]) -> None:
     axes.set_xlim(0, longest * 1.16 or 1)
     for place, bar in zip(places, bars, strict=True):
         axes.text(max(bar.value, bar.high or 0.0) + longest * 0.012, place, _number(bar.value), va="center")
+    axes.set_ylim(len(bars) - most - 0.6, len(bars) - 0.4)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -248,12 +248,12 @@ class _Bench:
                     for way in ways]
             yield Table(f"{crowd} clients at once wake the container, {runs} rounds",
                         ["", f"answered 200, of {crowd}", "until the last of them [s]"], rows, self.told_failures(),
-                        [Bar(way.name, crowd - statistics.median(answered[way.name])) for way in ways],
+                        [Bar(way.name, crowd - statistics.median(answered[way.name])) for way in ways] if len(ways) > 1 else (),
                         "clients that got no answer")
         found = {way.name: _sizes(sizes[way.name]) for way in (HERE, PUBLISHED)}
-        yield Table("Memory while awake, beside the container and its shim: proportional set size",
-                    ["", "all [MiB]", "of it [MiB]", "processes asleep"],
-                    [[name, f"{size:.1f}", each, str(max(asleep[name]))] for name, (size, each) in found.items()], (),
+        yield Table("Memory of all helpers while awake", ["", "all [MiB]", "of it [MiB]", "processes asleep"],
+                    [[name, f"{size:.1f}", each, str(max(asleep[name]))] for name, (size, each) in found.items()],
+                    ["Proportional set size of what runs beside the container and its shim."],
                     [Bar(name, size) for name, (size, _) in found.items()], "MiB")
 
     def crowd(self, way: Way, count: int) -> list[float]:

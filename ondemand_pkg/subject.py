@@ -12,6 +12,8 @@ from ondemand_pkg import tree
 from ondemand_pkg.declaration import reader
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import read_deb, read_rpm
+from ondemand_pkg.images import Images
+from ondemand_pkg.model import Container
 from ondemand_pkg.package import Package
 
 _MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
@@ -36,7 +38,7 @@ def packages(path: str, declared_format: str, environ: Mapping[str, str]) -> lis
     """
     found = format_of(path)
     if found is None:
-        return [tree.package(container, declared_format, tree.timestamp(container, environ))
+        return [tree.package(_as_built(container, path), declared_format, tree.timestamp(container, environ))
                 for container in reader.read([path])]
     try:
         if Path(path).stat().st_size > _LARGEST_PACKAGE:
@@ -44,6 +46,13 @@ def packages(path: str, declared_format: str, environ: Mapping[str, str]) -> lis
         return [_READERS[found](Path(path).read_bytes())]
     except (ValueError, OSError) as error:
         raise OndemandError(f"{path}: this .{found} can't be read: {error}") from None
+
+
+def _as_built(container: Container, path: str) -> Container:
+    """Return a container with the digest that a build would pin it to."""
+    if container.bundle:
+        raise OndemandError(f"{path}: container.{container.name} carries its image (bundle); build the package and compare that")
+    return Images(Path(path).parent).resolved(container)
 
 
 def sides(old: str, new: str, environ: Mapping[str, str]) -> tuple[list[Package], list[Package], bool]:

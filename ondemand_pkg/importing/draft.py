@@ -33,7 +33,9 @@ class Note:
     instead: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}: {self.instead}"
+        # What comes from a foreign file must neither end the line nor steer the terminal.
+        told = f"{self.place}: {self.what}: {self.instead}"
+        return "".join(character if character.isprintable() else "?" for character in told)
 
 
 @dataclass

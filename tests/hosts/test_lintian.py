@@ -1,4 +1,5 @@
-"""Debian 13's lintian finds no error and no warning in any kind of package; tests/oracle asks the one of this machine."""
+"""Debian 13's lintian, and rpmlint, find no error and no warning in any kind of package; tests/oracle asks this machine's
+lintian, of Debian 12."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from ondemand_pkg.package import Stored
 from . import roots
 
 EXAMPLES = sorted(str(path) for path in (Path(__file__).parents[2] / "examples").glob("*.toml"))
+RPMLINT = Path(__file__).parents[1] / "oracle/rpmlint.toml"
 # Nothing of the root file system is written to: what is mounted is so for this process alone.
 LINTIAN = """mount -t proc proc "$0/proc" && mount --bind "$1" "$0/mnt" && mount -t tmpfs tmpfs "$0/tmp" &&
 exec chroot "$0" sh -c 'exec lintian --allow-root --fail-on error,warning --tag-display-limit 0 /mnt/*.deb'"""
@@ -42,3 +44,10 @@ def test_lintian_of_debian_13_finds_no_error_and_no_warning(tmp_path: Path) -> N
     done = subprocess.run(["unshare", "--mount", "sh", "-c", LINTIAN, roots.tool("trixie", "lintian"), tmp_path / "dist"],
                           capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_rpmlint_finds_no_error_and_no_warning(tmp_path: Path) -> None:
+    need("rpmlint")
+    rpms = build.write(build.tasks(every_kind(tmp_path), ["rpm"], {}), tmp_path / "dist")
+    done = subprocess.run(["rpmlint", "--config", RPMLINT, *rpms], capture_output=True, text=True)
+    assert done.returncode == 0 and "0 errors, 0 warnings" in done.stdout, done.stdout

@@ -181,6 +181,11 @@ def test_names_that_no_container_may_have_are_changed_and_told(tmp_path: Path) -
     assert list(drafts) == ["my-db", "my-db-2"] and any("My_DB.name" in note for note in notes)
 
 
+def test_no_text_of_the_file_steers_the_terminal(tmp_path: Path) -> None:
+    _, notes = web(tmp_path, 'environment: ["A\\e[31m\\n"]\n"k\\e[2J": 1')
+    assert len(notes) == 2 and all(note.isprintable() for note in notes)
+
+
 @given(st.text())
 def test_every_text_becomes_a_name(text: str) -> None:
     assert name_fault(name_of(text)) is None
