@@ -13,10 +13,10 @@ import click
 
 from ondemand_pkg import __version__
 
-from . import packing, relay, repository, wake
+from . import asleep, packing, plot, relay, repository, wake
 from .measure import Table
 
-PARTS = {"packing": packing, "wake": wake, "relay": relay, "repository": repository}
+PARTS = {"packing": packing, "wake": wake, "relay": relay, "asleep": asleep, "repository": repository}
 
 
 def machine() -> list[tuple[str, str]]:
@@ -29,15 +29,17 @@ def machine() -> list[tuple[str, str]]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)), metavar="[packing] [wake] [relay] [repository]")
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)), metavar="[packing] [wake] [relay] [asleep] [repository]")
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(min=1), metavar="N", help="Rounds that count.")
 @click.option("--markdown", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
               help="Write the tables here too, as Markdown.")
-def main(parts: tuple[str, ...], runs: int, markdown: Path | None) -> None:
-    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay (both need root),
+@click.option("--plot", "plots", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE", multiple=True,
+              help="Write a plot here, in the format that the name's end tells (.png, .svg); may stand several times.")
+def main(parts: tuple[str, ...], runs: int, markdown: Path | None, plots: tuple[Path, ...]) -> None:
+    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay, of many services asleep,
     of a repository of 10,000 packages.
 
-    Without a name all parts run that can.
+    All but packing and repository need root.  Without a name all parts run that can.
     """
     reasons = {name: PARTS[name].missing() for name in parts or PARTS}
     for name, reason in reasons.items():
@@ -60,6 +62,8 @@ def main(parts: tuple[str, ...], runs: int, markdown: Path | None) -> None:
             show(table)
     if markdown is not None:
         markdown.write_text("\n".join(table.markdown() for table in shown), encoding="utf-8")
+    if plots:
+        plot.draw(shown, plots)
 
 
 if __name__ == "__main__":

@@ -67,21 +67,35 @@ def ratio(samples: Sequence[Sample], baseline: Sequence[Sample]) -> float | None
     return statistics.median(ours) / statistics.median(theirs) if ours and theirs else None
 
 
-def verdict(what: str, value: float | None, aim: float, unit: str = "") -> str:
-    """Return a line that holds a number against its aim."""
+def verdict(what: str, value: float | None, aim: float, unit: str = "", *, least: bool = False) -> str:
+    """Return a line that holds a number against its aim, which is the most (or the least) that it may be."""
+    aimed = f"aim: at {'least' if least else 'most'} {aim:g}{unit}"
     if value is None:
-        return f"{what}: not measured (aim: at most {aim:g}{unit})"
-    return f"{what}: {value:.4g}{unit} (aim: at most {aim:g}{unit}, {'reached' if value <= aim else 'MISSED'})"
+        return f"{what}: not measured ({aimed})"
+    reached = value >= aim if least else value <= aim
+    return f"{what}: {value:.4g}{unit} ({aimed}, {'reached' if reached else 'MISSED'})"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One number of a plot, and the spread that it was seen in."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a reader is shown: rows below a head, then lines."""
+    """What a reader is shown: rows below a head, then lines; as bars, of a unit, where a plot shows it."""
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    bars: Sequence[Bar] = ()
+    unit: str = ""
 
     def text(self) -> str:
         """Return the table for a terminal; first column left, the others right."""
@@ -104,15 +118,17 @@ class Table:
 
 def comparison(title: str, times: Mapping[str, Sequence[Sample]], baseline: str, notes: Sequence[str] = ()) -> Table:
     """Return a table of ways: median and spread in milliseconds, ratio of the medians to that of one way."""
-    rows = []
+    rows, bars = [], []
     for name, samples in times.items():
         good = succeeded(samples)
         failed = len(samples) - len(good)
         relative = ratio(samples, times[baseline])
         numbers = [statistics.median(good), min(good), *_quartiles(good)] if good else []
+        if good:
+            bars.append(Bar(name, *(number * 1000 for number in (numbers[0], *numbers[2:]))))
         rows.append([name, *(f"{number * 1000:.1f}" for number in numbers), *["-"] * (4 - len(numbers)),
                      "-" if relative is None else f"{relative:.2f}", f"{failed} of {len(samples)}" if failed else "0"])
-    return Table(title, ["", "median [ms]", "min", "quartile 1", "quartile 3", "ratio", "failed"], rows, notes)
+    return Table(title, ["", "median [ms]", "min", "quartile 1", "quartile 3", "ratio", "failed"], rows, notes, bars, "ms")
 
 
 def _quartiles(samples: Sequence[float]) -> tuple[float, float]:

@@ -19,18 +19,37 @@ from pathlib import Path
 from typing import Any
 
 import click
-from hosts.conftest import NGINX, built
+from hosts.conftest import built
 from hosts.machine import Machine, fresh
 
-from .measure import Alternative, Sample, Table, comparison, in_turns, ratio, verdict
+from .measure import Alternative, Bar, Sample, Table, comparison, in_turns, ratio, verdict
 
 SUITE = "trixie"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter")
-HAND_RATIO = 1.2  # to the wake by hand
-CROWD, CROWD_RUNS = 200, 3
+HAND_RATIO, PAUSED_RATIO = 1.0, 0.15  # to the wake by hand
+CROWDS, MOST_OTHERS, CROWD_RUNS = (200, 1000, 10_000), 1000, 3  # clients at once; the other way gets no more than so many
 SETTLE = 0.5  # seconds; the engine tidies up behind a container after it calls it stopped
 OK = "HTTP/1.1 200 OK"
-IMAGE = "nginx:1.27"
+IMAGE = "nginx:many"
+# Debian's nginx takes 768 connections: all ways lead to one that takes the largest crowd.
+MANY = """\
+docker run --name many nginx:1.27 sh -c \
+    "sed -i 's/worker_connections 768/worker_connections 19000/; 1i worker_rlimit_nofile 20000;' /etc/nginx/nginx.conf"
+docker commit --change 'CMD ["nginx","-g","daemon off;"]' many nginx:many
+docker rm many
+"""
+DECLARATION = """
+[package]
+version = "1"
+[container.nginx]
+image = "nginx:many"
+ports = ["80:80"]
+[container.paused]
+image = "nginx:many"
+ports = ["81:80"]
+idle  = "1s"
+idle_action = "pause"
+"""
 _AWAKE = "active,activating,deactivating,reloading"
 _ON_HOST = Path(__file__).with_name("on_host.py")
 
@@ -73,6 +92,7 @@ HERE = Way("here, the package", 80, ("ondemand-nginx.service", "ondemand-nginx-c
 PUBLISHED = Way("units around docker start -a", 8090, ("nginx-proxy.service", "nginx-docker.service"), "nginx-proxy.socket",
                 ("docker-proxy",))
 BY_HAND = "by hand: docker start, request"
+PAUSED = Way("here, from paused", 81, ("ondemand-paused.service", "ondemand-paused-container.service"), "ondemand-paused.socket")
 
 
 def missing() -> str:
@@ -111,7 +131,9 @@ class _Bench:
     def prepare(self, directory: Path) -> Table:
         """Install every way; return what the host consists of."""
         machine = self.machine
-        machine.apt_install(built(directory, NGINX)["deb/nginx"])
+        machine.sh(MANY)
+        packages = built(directory, DECLARATION)
+        machine.apt_install(packages["deb/nginx"], packages["deb/paused"])
         machine.run("docker", "create", "--name", "nginx8080", "-p", "8080:80", IMAGE)
         machine.write("/usr/local/bin/waitport", WAITPORT)
         machine.run("chmod", "755", "/usr/local/bin/waitport")
@@ -139,7 +161,8 @@ class _Bench:
     def settle(self) -> None:
         """Wait until no service and no container of any way runs, and the sockets listen."""
         services = " ".join((*HERE.services, *PUBLISHED.services))
-        awake = f"systemctl list-units --no-legend --state={_AWAKE} {services} | grep -q . || docker ps -q | grep -q ."
+        awake = (f"systemctl list-units --no-legend --state={_AWAKE} {services} | grep -q . || "
+                 "docker ps -q --filter status=running | grep -q .")
         self.machine.sh(f"while {awake}; do sleep 0.02; done", timeout=120)
         # Five starts within ten seconds are as many as systemd allows units that say nothing of it.
         self.machine.sh(f"systemctl reset-failed {services} {PUBLISHED.socket} 2>/dev/null; systemctl start {PUBLISHED.socket}")
@@ -184,8 +207,17 @@ class _Bench:
         click.echo(f"wake: {runs} rounds of 3 ways", err=True)
         times = in_turns([Alternative(BY_HAND, self.by_hand),
                           *(Alternative(way.name, partial(self.first_request, way)) for way in (HERE, PUBLISHED))], runs)
+        paused = [self.from_paused() for _ in range(runs + 1)][1:]
+        times = {**times, PAUSED.name: paused}
         return comparison("The first request, from asleep to the whole reply", times, BY_HAND, [
-            verdict("here to by hand", ratio(times[HERE.name], times[BY_HAND]), HAND_RATIO), *self.told_failures()])
+            verdict("here to by hand", ratio(times[HERE.name], times[BY_HAND]), HAND_RATIO),
+            verdict("here, from paused, to by hand", ratio(paused, times[BY_HAND]), PAUSED_RATIO), *self.told_failures()])
+
+    def from_paused(self) -> Sample:
+        """Measure one request to a container that is paused, after the first of all has made it run."""
+        sample = self.judged(PAUSED.name, *self.on_host("first", "127.0.0.1", PAUSED.port))
+        self.machine.sh("until docker inspect --format '{{.State.Paused}}' ondemand-paused | grep -q true; do sleep 0.05; done")
+        return sample
 
     def told_failures(self) -> list[str]:
         """Return, once, what happened instead of answers."""
@@ -194,37 +226,50 @@ class _Bench:
         return told
 
     def crowds(self, runs: int) -> Iterator[Table]:
-        """Let many clients wake each way at once, and look at the memory while it is awake."""
-        click.echo(f"wake: {runs} rounds of {CROWD} clients, 2 ways", err=True)
-        rows, memory = [], []
-        answered: dict[str, list[int]] = {way.name: [] for way in (HERE, PUBLISHED)}
-        lasts: dict[str, list[float]] = {way.name: [] for way in (HERE, PUBLISHED)}
+        """Let many clients wake each way at once, and look at the memory while it is awake and asleep."""
+        self.machine.run("systemctl", "stop", PAUSED.socket, *PAUSED.services)
         sizes: dict[str, list[dict[str, int]]] = {way.name: [] for way in (HERE, PUBLISHED)}
-        for _ in range(runs):
-            for way in (HERE, PUBLISHED):
-                outcomes = [self.judged(way.name, seconds, answer)
-                            for answer, seconds in self.machine.timed_clients(CROWD, ("127.0.0.1", way.port))]
-                good = [outcome for outcome in outcomes if outcome is not None]
-                answered[way.name].append(len(good))
-                lasts[way.name].append(max(good, default=float("nan")))
-                if len(good) < CROWD:
-                    self.explain(way)
-                self.on_host("first", "127.0.0.1", way.port)  # awake, should the crowd not have woken it
-                sizes[way.name].append(self.on_host("memory", way.services, way.programs))
-                self.sleep(way)
-        for way in (HERE, PUBLISHED):
-            rows.append([way.name, " ".join(map(str, answered[way.name])), " ".join(f"{last:.2f}" for last in lasts[way.name])])
-            memory.append([way.name, *_sizes(sizes[way.name])])
-        yield Table(f"{CROWD} clients at once wake the container, {runs} rounds",
-                    ["", f"answered 200, of {CROWD}", "until the last of them [s]"], rows, self.told_failures())
-        yield Table("Memory while awake, beside the container and its shim: proportional set size",
-                    ["", "all [MiB]", "of it [MiB]"], memory)
+        asleep: dict[str, list[int]] = {way.name: [] for way in (HERE, PUBLISHED)}
+        for crowd in CROWDS:
+            click.echo(f"wake: {runs} rounds of {crowd} clients", err=True)
+            ways = (HERE, PUBLISHED) if crowd <= MOST_OTHERS else (HERE,)
+            answered: dict[str, list[int]] = {way.name: [] for way in ways}
+            lasts: dict[str, list[float]] = {way.name: [] for way in ways}
+            for _ in range(runs):
+                for way in ways:
+                    asleep[way.name].append(len(self.on_host("memory", way.services, way.programs)))
+                    good = self.crowd(way, crowd)
+                    answered[way.name].append(len(good))
+                    lasts[way.name].append(max(good, default=float("nan")))
+                    self.on_host("first", "127.0.0.1", way.port)  # awake, should the crowd not have woken it
+                    sizes[way.name].append(self.on_host("memory", way.services, way.programs))
+                    self.sleep(way)
+            rows = [[way.name, " ".join(map(str, answered[way.name])), " ".join(f"{last:.2f}" for last in lasts[way.name])]
+                    for way in ways]
+            yield Table(f"{crowd} clients at once wake the container, {runs} rounds",
+                        ["", f"answered 200, of {crowd}", "until the last of them [s]"], rows, self.told_failures(),
+                        [Bar(way.name, crowd - statistics.median(answered[way.name])) for way in ways] if len(ways) > 1 else (),
+                        "clients that got no answer")
+        found = {way.name: _sizes(sizes[way.name]) for way in (HERE, PUBLISHED)}
+        yield Table("Memory of all helpers while awake", ["", "all [MiB]", "of it [MiB]", "processes asleep"],
+                    [[name, f"{size:.1f}", each, str(max(asleep[name]))] for name, (size, each) in found.items()],
+                    ["Proportional set size of what runs beside the container and its shim."],
+                    [Bar(name, size) for name, (size, _) in found.items()], "MiB")
+
+    def crowd(self, way: Way, count: int) -> list[float]:
+        """Let clients wake a way at once; return the times of those that were answered."""
+        outcomes = [self.judged(way.name, seconds, answer)
+                    for answer, seconds in self.machine.timed_clients(count, ("127.0.0.1", way.port))]
+        good = [outcome for outcome in outcomes if outcome is not None]
+        if len(good) < count:
+            self.explain(way)
+        return good
 
 
-def _sizes(rounds: Sequence[dict[str, int]]) -> tuple[str, str]:
+def _sizes(rounds: Sequence[dict[str, int]]) -> tuple[float, str]:
     """Return the median size of all processes, and the last round's of each."""
     each = ", ".join(f"{_short(name)} {size / 1024:.1f}" for name, size in sorted(rounds[-1].items(), key=lambda item: -item[1]))
-    return f"{statistics.median(sum(found.values()) for found in rounds) / 1024:.1f}", each
+    return statistics.median(sum(found.values()) for found in rounds) / 1024, each
 
 
 def _short(process: str) -> str:

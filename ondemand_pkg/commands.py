@@ -5,6 +5,7 @@ Knows --quiet, --verbose and the one form in which faults are told; hides except
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,16 @@ class Report:
     def __init__(self, level: int) -> None:
         self._level = level
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether more is asked for."""
+        return self._level > 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing but results and errors is asked for."""
+        return self._level < 0
+
     def fault(self, message: object) -> None:
         """Tell a fault."""
         click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
@@ -28,14 +39,19 @@ class Report:
         if self._level >= 0:
             click.echo(message, err=True)
 
+    def progress(self, message: str) -> None:
+        """Show a step of what takes long: on a terminal, the latest on one line; an empty one takes it off again."""
+        if self._level >= 0 and sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{message[:100]}", err=True, nl=False)
+
     def detail(self, message: str) -> None:
         """Tell what only --verbose shows."""
         if self._level > 0:
             click.echo(message, err=True)
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command --quiet and --verbose, and its faults one form and exit status 1."""
+def command(function: Callable[..., None], fault_status: int = 1) -> Callable[..., None]:
+    """Give a command --quiet and --verbose, and its faults one form and exit status."""
 
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
@@ -46,13 +62,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except DeclarationError as error:
             for fault in error.faults:
                 report.fault(fault)
-            raise SystemExit(1) from None
+            raise SystemExit(fault_status) from None
         except OndemandError as error:
             report.fault(error)
-            raise SystemExit(1) from None
+            raise SystemExit(fault_status) from None
 
     run.__doc__ = function.__doc__
     run.__name__ = function.__name__
-    for parameter in reversed(getattr(function, "__click_params__", [])):
+    for parameter in getattr(function, "__click_params__", []):
         run.__click_params__.append(parameter)  # type: ignore[attr-defined]
     return run

@@ -1,7 +1,7 @@
 """How Docker is told to make a declared container.
 
-Knows the option of `docker create` for each key and the digest by which a container is known to be made from just
-that; hides the form in which the helpers on the host read it.
+Knows the option of `docker create` for each key, the digest by which a container is known to be made from just
+that, and what else the helpers on the host need to know of it; hides the form in which they read it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any
 
-from ondemand_pkg.model import Container
+from ondemand_pkg.model import Container, ReadyKind
 
 
 def options(container: Container) -> list[str]:
@@ -44,17 +44,32 @@ def command(container: Container) -> list[str]:
 
 
 def specification(container: Container) -> dict[str, Any]:
-    """Return what the helpers need to make the container; ``spec`` is the SHA-256 of everything else in it."""
+    """Return what the helpers need to make the container, and to see that it is ready.
+
+    ``spec`` is the SHA-256 of what the container is made from.
+    """
     declared = {
         "container": container.container_name,
-        "image": container.image,
+        **({"image": container.carried.name, "archive": container.image_archive} if container.carried else
+           {"image": container.image}),
         "options": options(container),
         "volumes": [str(volume) for volume in container.volumes],
         "env": dict(sorted(container.env.items())),
         "command": command(container),
     }
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
-    return {**declared, "spec": hashlib.sha256(canonical).hexdigest()}
+    return {**declared, "ready": readiness(container), "spec": hashlib.sha256(canonical).hexdigest()}
+
+
+def readiness(container: Container) -> dict[str, Any]:
+    """Return what a check of the container's readiness must know beside its kind."""
+    ready = container.ready
+    found: dict[ReadyKind, dict[str, Any]] = {
+        ReadyKind.HTTP: {"path": ready.path, "status": ready.status, "proxy_protocol": container.proxy_protocol},
+        ReadyKind.EXEC: {"argv": list(ready.argv)},
+        ReadyKind.LOG: {"text": ready.text},
+    }
+    return found.get(ready.kind, {})
 
 
 def specification_file(container: Container) -> bytes:

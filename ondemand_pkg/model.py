@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from ondemand_pkg.package import Stored
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
+METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 
 
@@ -133,12 +136,29 @@ class Release:
     changes: tuple[str, ...]
 
 
+def unit_stem(name: str) -> str:
+    """Return the name of the units of a declared container, and of the container.
+
+    Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
+    """
+    return f"ondemand-{name}".replace("+", "_")
+
+
+@dataclass(frozen=True)
+class CarriedImage:
+    """The image in a package: the name that the hosts' engines know it by, and its archive as `docker load` takes it."""
+
+    name: str
+    archive: Stored
+
+
 @dataclass(frozen=True)
 class Container:
     """One declared container.
 
-    Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes,
-    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped).
+    Each field but ``name`` and ``carried`` is the key of the declaration with the same name; ``memory`` is in bytes,
+    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``metrics`` a directory, or empty.
+    ``carried`` is the image that ``bundle`` asks for, once an engine has given it.
     """
 
     name: str
@@ -176,6 +196,16 @@ class Container:
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
+    metrics: str = ""
+    pin: bool = False
+    bundle: bool = False
+    silence: Mapping[str, str] = field(default_factory=dict)
+    carried: CarriedImage | None = None
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the container sleeps paused, not stopped."""
+        return self.idle is not None and self.idle_action == "pause"
 
     @property
     def package_name(self) -> str:
@@ -184,11 +214,8 @@ class Container:
 
     @property
     def unit_stem(self) -> str:
-        """The name of the units, and of the container.
-
-        Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
-        """
-        return self.package_name.replace("+", "_")
+        """The name of the units, and of the container."""
+        return unit_stem(self.name)
 
     @property
     def socket_unit(self) -> str:
@@ -221,6 +248,11 @@ class Container:
         return f"/usr/libexec/{self.package_name}"
 
     @property
+    def image_archive(self) -> str:
+        """Where the package has the archive of its image, if it carries one."""
+        return f"/usr/share/{self.package_name}/image.tar"
+
+    @property
     def state_directory(self) -> str:
         """Where the state of the running service lies."""
         return f"/run/{self.package_name}"
@@ -234,6 +266,11 @@ class Container:
     def preset_applied(self) -> str:
         """The file whose being there tells an .rpm that systemd's presets were applied."""
         return f"{self.state_of_packages}/{self.name}.preset"
+
+    @property
+    def metrics_file(self) -> str:
+        """The file of the service's metrics, where it has one."""
+        return f"{self.metrics}/{self.package_name}.prom"
 
     @property
     def targets(self) -> tuple[int, ...]:

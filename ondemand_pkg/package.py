@@ -7,9 +7,15 @@ nothing of the archive formats, which are the writers' business.
 from __future__ import annotations
 
 import enum
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
+from typing import BinaryIO
+
+BLOCK = 2**20  # bytes of a large content that are in memory at once
 
 
 class Kind(enum.Enum):
@@ -34,12 +40,22 @@ class Role(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Stored:
+    """The content of a file that may be too large for memory: where it lies, its size in bytes, its digests in hexadecimal."""
+
+    path: Path
+    size: int
+    md5: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One path of a package.
 
     ``path`` is absolute, normalised and without a trailing slash.  ``mode`` holds
-    the permission bits alone (0 to 0o7777).  ``data`` is the content of a file,
-    ``target`` that of a symlink.
+    the permission bits alone (0 to 0o7777).  ``data`` is the content of a file, unless
+    that is ``stored`` elsewhere; ``target`` is the content of a symlink.
     """
 
     path: str
@@ -50,6 +66,24 @@ class Entry:
     owner: str = "root"
     group: str = "root"
     role: Role = Role.PLAIN
+    stored: Stored | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of a file's content."""
+        return self.stored.size if self.stored else len(self.data)
+
+    def open(self) -> BinaryIO:
+        """Return a file's content as a stream; raises OSError where it is stored and can't be read."""
+        return self.stored.path.open("rb") if self.stored else io.BytesIO(self.data)
+
+    def md5(self) -> str:
+        """Return the MD5 of a file's content, in hexadecimal digits."""
+        return self.stored.md5 if self.stored else hashlib.md5(self.data, usedforsecurity=False).hexdigest()
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of a file's content, in hexadecimal digits."""
+        return self.stored.sha256 if self.stored else hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ def _lines(package: Package, format_name: str) -> Iterator[str]:
         yield from text.rstrip("\n").split("\n")
     for entry in package.entries:
         yield f"\n--- {_headline(entry)}"
-        if entry.kind is Kind.FILE:
+        if entry.stored:
+            yield f"{entry.size} bytes, SHA-256 {entry.sha256()}"
+        elif entry.kind is Kind.FILE:
             yield from _content(entry).rstrip("\n").split("\n")
 
 

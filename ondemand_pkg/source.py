@@ -5,7 +5,7 @@ Knows how a debian/ directory and a spec file say what a package holds; hides th
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import os
 import shutil
 import tarfile
@@ -19,8 +19,9 @@ from ondemand_pkg import tree
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import xz
 from ondemand_pkg.formats.text import fold
+from ondemand_pkg.images import Images
 from ondemand_pkg.model import Container
-from ondemand_pkg.package import Entry, Kind, Package, Role
+from ondemand_pkg.package import BLOCK, Entry, Kind, Package, Role
 from ondemand_pkg.templates import render
 
 _SPEC_MARKS = {Role.PLAIN.value: "", Role.CONFIG.value: "%config(noreplace) ", Role.DOC.value: "%doc ",
@@ -38,12 +39,13 @@ def write_source(containers: Iterable[Container], directory: Path, environ: Mapp
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".ondemand-pkg-", dir=directory) as temporary:
-            for container in containers:
+            images = Images(Path(temporary))
+            for container in map(images.resolved, containers):
                 time = tree.timestamp(container, environ)
                 deb, rpm = (tree.package(container, name, time) for name in ("deb", "rpm"))
                 stem, tarball = f"{deb.name}-{deb.version}", f"{deb.name}_{deb.version}.orig.tar.xz"
                 upstream = _upstream(rpm, tarball)
-                (Path(temporary) / tarball).write_bytes(_tarball(stem, upstream, time))
+                _write_tarball(Path(temporary) / tarball, stem, upstream, time)
                 _write_tree(Path(temporary) / stem, [*upstream, *_debian(deb)], time)
                 finished += [directory / stem, directory / tarball]
             for path in finished:
@@ -60,7 +62,7 @@ def _upstream(rpm: Package, tarball: str) -> list[Entry]:
     """Return what is in the tarball: root/ and the spec file; the .rpm's files hold all that a .deb has."""
     spec = render("source/package.spec.j2", p=rpm, tarball=tarball, marks=_SPEC_MARKS,
                   dates=[_spec_date(entry.date) for entry in rpm.changelog])
-    return [*(Entry(f"root{entry.path}", entry.kind, entry.mode, entry.data, entry.target) for entry in rpm.entries),
+    return [*(dataclasses.replace(entry, path=f"root{entry.path}") for entry in rpm.entries),
             Entry(f"{rpm.name}.spec", Kind.FILE, 0o644, spec.encode())]
 
 
@@ -91,23 +93,24 @@ def _write_tree(top: Path, entries: list[Entry], time: int) -> None:
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(entry.data)
+        with entry.open() as content, path.open("wb") as stream:
+            shutil.copyfileobj(content, stream, BLOCK)
         path.chmod(entry.mode)
         os.utime(path, (time, time))
     for directory in (top, *(path for path in top.rglob("*") if path.is_dir())):
         directory.chmod(0o755)
 
 
-def _tarball(stem: str, entries: list[Entry], time: int) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
+def _write_tarball(path: Path, stem: str, entries: list[Entry], time: int) -> None:
+    with (path.open("wb") as stream, xz.Writer(stream) as compressed,
+          tarfile.open(fileobj=compressed, mode="w", format=tarfile.GNU_FORMAT) as archive):
         for entry in entries:
             member = tarfile.TarInfo(f"{stem}/{entry.path}")
-            member.mode, member.mtime, member.size = entry.mode, time, len(entry.data)
+            member.mode, member.mtime, member.size = entry.mode, time, entry.size
             member.type = tarfile.DIRTYPE if entry.kind is Kind.DIRECTORY else tarfile.REGTYPE
             member.uname = member.gname = "root"
-            archive.addfile(member, io.BytesIO(entry.data))
-    return xz.compress(packed.getvalue())
+            with entry.open() as content:
+                archive.addfile(member, content)
 
 
 def _spec_date(day: date) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import dataclasses
+import posixpath
 import re
 import struct
 import zlib
@@ -18,14 +19,16 @@ from ondemand_pkg import units as unit_files
 from ondemand_pkg.as_toml import as_toml
 from ondemand_pkg.docker_create import specification_file
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container
+from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
 # Programs are executable, modules are not.
-HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "run", "waitport")
+HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "record.py", "run", "waitport")
 PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
+READINESS = {ReadyKind.HTTP: ("httpcheck.py",), ReadyKind.HEALTHCHECK: ("execcheck.py",), ReadyKind.EXEC: ("execcheck.py",),
+             ReadyKind.LOG: ("logcheck.py",)}
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
 CONSTANT_TIME = calendar.timegm((2020, 1, 1, 0, 0, 0))
 DEFAULT_MAINTAINER = "ondemand-pkg <nobody@ondemand-pkg.invalid>"
@@ -86,7 +89,8 @@ def package(container: Container, format_name: str, time: int) -> Package:
         changelog=changelog,
         timestamp=time,
         scripts=scripts(container, format_name),
-        relations={RELATION[format_name]: DEPENDS[format_name] + getattr(container.depends, format_name)},
+        relations={RELATION[format_name]: (*DEPENDS[format_name], *(f"ondemand-{name}" for name in container.requires),
+                                           *getattr(container.depends, format_name))},
     )
     entries = [*_common(container), *(deb_documents(metadata) if format_name == "deb" else _rpm_only(container))]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
@@ -101,15 +105,30 @@ def _common(container: Container) -> list[Entry]:
         *(_file(f"{unit_files.DIRECTORY}/{name}", text) for name, text in unit_files.units(container).items()),
         Entry(container.libexec, Kind.DIRECTORY, 0o755),
         *(_file(f"{container.libexec}/{name}", plain(f"libexec/{name}"), 0o644 if name.endswith(".py") else 0o755)
-          for name in HELPERS + PROXIES[container.proxy]),
+          for name in _helpers(container)),
         _file(f"{container.libexec}/container.json", specification_file(container)),
         # The administrator keeps secrets in it.
         _file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),
+        *_image(container),
         Entry(f"/usr/share/doc/{container.package_name}", Kind.DIRECTORY, 0o755),
         _file(f"/usr/share/doc/{container.package_name}/README",
               render("doc/README.j2", c=container, title=unit_files.title(container)), role=Role.DOC),
         _file(f"/usr/share/doc/{container.package_name}/declaration.toml", as_toml(container), role=Role.DOC),
     ]
+
+
+def _image(container: Container) -> list[Entry]:
+    if container.carried is None:
+        return []
+    return [Entry(posixpath.dirname(container.image_archive), Kind.DIRECTORY, 0o755),
+            Entry(container.image_archive, Kind.FILE, 0o644, stored=container.carried.archive)]
+
+
+def _helpers(container: Container) -> tuple[str, ...]:
+    """Return the names of the helpers that a container's package needs."""
+    required = ("required.py",) if container.requires else ()
+    metrics = ("metrics.py",) if container.metrics else ()
+    return HELPERS + PROXIES[container.proxy] + READINESS.get(container.ready.kind, ()) + required + metrics
 
 
 def _rpm_only(container: Container) -> list[Entry]:

@@ -5,7 +5,7 @@ Knows which units there are and what they say; hides their templates.
 
 from __future__ import annotations
 
-from ondemand_pkg.model import RELAY, Container, TcpAddress, UnixAddress
+from ondemand_pkg.model import RELAY, Container, TcpAddress, UnixAddress, unit_stem
 from ondemand_pkg.templates import render
 
 DIRECTORY = "/usr/lib/systemd/system"
@@ -28,6 +28,8 @@ def units(container: Container) -> dict[str, str]:
         "files": FILES,
         "connections": FILES // PROXYD_FILES - 1,
         "relays": container.proxy == RELAY,
+        "pauses": container.pauses,
+        "unit_stem": unit_stem,
         "pull_timeout": PULL_TIMEOUT,
         "ready_timeout": f"{container.ready.timeout:g}",
         "has_tcp": any(isinstance(port.listen, TcpAddress) for port in container.ports),

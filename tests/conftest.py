@@ -1,4 +1,4 @@
-"""How property tests choose their examples."""
+"""How property tests choose their examples, and that none has to be quick: the machine may be busy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 
 from hypothesis import settings
 
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 # In CI the same examples at each run, so that what fails there fails again; everywhere else new ones each time.
-settings.register_profile("ci", derandomize=True)
+settings.register_profile("ci", deadline=None, derandomize=True)
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")

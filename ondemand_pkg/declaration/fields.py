@@ -1,18 +1,19 @@
 """The keys of a declaration: the one table from which parsing, errors, help, reference and schema derive.
 
-Knows each key, where it may stand, what it takes, what it does and whether its effect exists; hides nothing.
+Knows each key, where it may stand, what it takes and what it does; hides nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ondemand_pkg.declaration import values
+from ondemand_pkg.declaration.rules import RULES
 from ondemand_pkg.declaration.values import Value
-from ondemand_pkg.model import RELAY, SOCKET_PROXYD, ReadyKind, TcpAddress
+from ondemand_pkg.model import METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -28,9 +29,7 @@ TAKEN_ENDINGS = {
 class Field:
     """One key.
 
-    ``in_package`` tells whether ``[package]`` may hold it as a default.  ``unsupported`` returns, for a value
-    whose effect this release does not have, what to write instead, and None for every other value; ``limits``
-    names those values.
+    ``in_package`` tells whether ``[package]`` may hold it as a default.
     """
 
     key: str
@@ -40,8 +39,6 @@ class Field:
     default: str = ""
     in_package: bool = False
     required: bool = False
-    unsupported: Callable[[Any], str | None] = lambda value: None
-    limits: str = ""
 
 
 _REFERENCE = (r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
@@ -75,6 +72,10 @@ FIELDS: tuple[Field, ...] = (
     Field("description", values.line("a line of text", 200), "One line that says what the container does.",
           '"Company web front"'),
     Field("image", IMAGE, "The image, by tag or digest.", '"nginx:1.27"', required=True),
+    Field("pin", values.BOOLEAN, "Write the digest that the image's tag means when the package is built, so that every host runs "
+          "the same bytes; asked of the image's registry by a Docker engine.", "true", "false"),
+    Field("bundle", values.BOOLEAN, "Carry the image in the package, for hosts that reach no registry; a Docker engine gives it "
+          "when the package is built.", "true", "false"),
     Field("ports", values.array(values.PORT, 1), "What the host listens on and the port of the container that it leads to: "
           "[ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER (/run/web.sock:8080) for a "
           "Unix socket.", '["80:8080"]', required=True),
@@ -101,31 +102,53 @@ FIELDS: tuple[Field, ...] = (
     Field("create_args", values.CREATE_ARGS, "Passed to 'docker create' as they are: the way out for what has no key.",
           '["--shm-size=64m"]'),
     Field("ready", values.READY, "How the container is known to be ready; clients are held until then.",
-          '"tcp"', '"tcp"', unsupported=lambda ready: None if ready.kind is ReadyKind.TCP else
-          'write "tcp", or { tcp = true, timeout = "60s" }', limits="other kinds than `tcp`"),
+          '{ http = "/healthz" }', '"tcp"'),
     Field("idle", values.IDLE, "Stop after so long without traffic; \"never\" keeps the container running once woken.",
           '"10min"', '"never"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps a container awake: bytes that move, or "
           "connections that are open, however silent.", '"traffic"', '"traffic"'),
-    Field("idle_action", values.choice("stop", "pause"), "What happens to an idle container.", '"stop"', '"stop"',
-          unsupported=lambda action: None if action == "stop" else 'write "stop"',
-          limits='anything but `"stop"`'),
+    Field("idle_action", values.choice("stop", "pause"), "What happens to an idle container: it is stopped, or paused, which "
+          "keeps its memory and wakes in milliseconds.", '"pause"', '"stop"'),
     Field("proxy", values.choice(RELAY, SOCKET_PROXYD), "What carries the clients' bytes: the package's own relay, or "
           "systemd's, for one TCP address.", f'"{SOCKET_PROXYD}"', f'"{RELAY}"'),
     Field("proxy_protocol", values.choice("v1", "v2"), "Tell the container who the client is, by a header of the PROXY "
           "protocol before the client's own bytes; the server must expect it.", '"v2"', "no header"),
-    Field("requires", values.array(NAME), "Other containers of the site, by their declared names, that are woken first.",
-          '["db"]', "[]", unsupported=lambda names: 'leave the key out' if names else None,
-          limits="any name"),
+    Field("requires", values.array(NAME), "Other containers of the site, by their declared names, that are woken first, and kept "
+          "awake; their packages are installed with this one.", '["db"]', "[]"),
     Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
           "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("metrics", values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: true for "
+          f"{METRICS_DIRECTORY}, or that directory.", "true", "false"),
+    Field("silence", values.mapping(values.choice(*RULES), values.line("the reason, a line of text", 200)),
+          "Rules of 'ondemand-pkg check' that are not told of this container, each with the reason.",
+          '{ privileged = "it manages the hardware" }', in_package=True),
 )
+
+# Words of Compose, Docker and Kubernetes for what has another key here, or none.
+FOREIGN_KEYS = {
+    "build": "hosts build nothing; write the image that was built and pushed into image",
+    "cap-add": "write cap_add", "container_name": "the container is called ondemand-NAME; leave it out",
+    "depends_on": "write requires", "entry_point": "write entrypoint", "env_file": "write its lines into env, secrets into "
+    "/etc/ondemand/NAME.env on each host", "environment": "write env", "expose": "write ports", "healthcheck": "write ready",
+    "health": "write ready", "hostname": 'write create_args = ["--hostname=..."]', "links": "write requires",
+    "mem_limit": "write memory", "network": "a container has the engine's bridge; leave it out",
+    "networks": "a container has the "
+    "engine's bridge; leave it out", "network_mode": "a container has the engine's bridge; leave it out",
+    "privileged": 'write create_args = ["--privileged"]', "publish": "write ports", "restart": "systemd starts the container at "
+    "the next connection, however it ended; leave it out", "secrets": "write them into /etc/ondemand/NAME.env on each host",
+    "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "write it behind the "
+    'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
+    "working_dir": "write "
+    "workdir",
+}
 
 BY_KEY = {field.key: field for field in FIELDS}
 
 
 def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each key whose value does not go with that of another one, and what to do instead."""
+    if arguments.get("idle_action") == "pause" and arguments.get("idle") is None:
+        yield "idle_action", '"pause" waits for a time without traffic; write idle = "10min" too, or leave the key out'
     if arguments.get("proxy") == SOCKET_PROXYD:
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):

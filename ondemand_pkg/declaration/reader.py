@@ -6,12 +6,14 @@ Knows how a file's tables become containers and how every fault of all files is 
 from __future__ import annotations
 
 import difflib
+import errno
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field, contradictions, name_fault
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, Field, contradictions, name_fault
 from ondemand_pkg.declaration.lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
 from ondemand_pkg.errors import DeclarationError, Fault
@@ -19,6 +21,11 @@ from ondemand_pkg.model import Container, Listen, Port, TcpAddress
 
 LARGEST_FILE = 8 * 1024**2
 TABLES = ("package", "container")
+_REMEDIES = {
+    errno.ENOENT: "; 'ondemand-pkg init IMAGE -o FILE' writes a declaration",
+    errno.EISDIR: "; name the files in it",
+    errno.EACCES: "; be the user who may read it",
+}
 
 
 class _LazyLines:
@@ -42,10 +49,14 @@ class _File:
         self.faults: list[Fault] = []
         self.containers: list[Container] = []
         self.listening: list[tuple[str, tuple[Port, ...]]] = []
+        self.requiring: dict[str, tuple[str, ...]] = {}
         self._lines = _LazyLines("")
 
+    def line(self, *path: str) -> int:
+        return self._lines.get().of(*path)
+
     def place(self, *path: str) -> str:
-        return f"{self.path}:{self._lines.get().of(*path)}"
+        return f"{self.path}:{self.line(*path)}"
 
     def fault(self, message: str, *path: str, where: str = "", found: Any = None) -> None:
         lines = self._lines.get()
@@ -57,7 +68,9 @@ class _File:
         if document is None:
             return
         for key in document:
-            if key not in TABLES:
+            if key in BY_KEY:
+                self.fault("this key stands above every table; write a line [container.NAME] above it", key)
+            elif key not in TABLES:
                 self.fault(f"unknown table; allowed: [package], [container.NAME]{nearest(key, TABLES)}", key)
         defaults = self._package(document.get("package", {}))
         containers = document.get("container", {})
@@ -73,7 +86,7 @@ class _File:
         try:
             raw = Path(self.path).read_bytes() if Path(self.path).stat().st_size <= LARGEST_FILE else None
         except OSError as error:
-            self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}"))
+            self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}{_REMEDIES.get(error.errno or 0, '')}"))
             return None
         if raw is None:
             self.faults.append(Fault(self.path, 0, "", f"larger than {LARGEST_FILE // 1024**2} MiB; split it"))
@@ -88,6 +101,8 @@ class _File:
             document = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             message, line = _syntax_fault(str(error), text)
+            if self.path.endswith((".yaml", ".yml", ".container")):
+                message, line = "no declaration; 'ondemand-pkg import' writes one from a Compose or Quadlet file", 0
             self.faults.append(Fault(self.path, line, "", message))
             return None
         self._lines = _LazyLines(text)
@@ -116,6 +131,7 @@ class _File:
         for key, why in contradictions(arguments):
             self.fault(why, *path, key)
         self.listening.append((name, arguments.get("ports", ())))
+        self.requiring[name] = arguments.get("requires", ())
         if not wrong_name and len(self.faults) == faults:
             self.containers.append(Container(name=name, **arguments))
 
@@ -134,16 +150,14 @@ class _File:
                     self.fault(f"found {show(finding.found)}; {finding.why}", *path, key,
                                where=finding.where, found=finding.found)
                 continue
-            instead = field.unsupported(value)
-            if instead:
-                self.fault(f"found {show(raw)}; not supported yet in this release; {instead}", *path, key)
-                continue
             parsed[key] = value
         return parsed
 
     def _unknown_key(self, key: str, path: tuple[str, ...], known: dict[str, Field]) -> None:
         if key in BY_KEY:
             self.fault("this key belongs to a container; move it to [container.NAME]", *path, key)
+        elif key in FOREIGN_KEYS:
+            self.fault(f"unknown key; {FOREIGN_KEYS[key].replace('NAME', path[-1])}", *path, key)
         else:
             near = nearest(key, known)
             allowed = "" if near else f"; allowed: {', '.join(known)}"
@@ -184,11 +198,29 @@ def _syntax_fault(message: str, text: str) -> tuple[str, int]:
     return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at column {column}", int(digits)
 
 
-def read(paths: Iterable[str]) -> list[Container]:
-    """Return the containers of some files, in their order.
+@dataclass(frozen=True)
+class Declared:
+    """A container and where it is declared."""
 
-    Raises DeclarationError with every fault of all of them: their own, names declared twice, and addresses on
-    which two of them listen.
+    container: Container
+    path: str
+    _file: _File
+
+    def line(self, key: str) -> int:
+        """Return the line of a key, from 1, or that of the container's table where it has not the key."""
+        return self._file.line("container", self.container.name, key)
+
+
+def read(paths: Iterable[str]) -> list[Container]:
+    """Return the containers of some files, in their order; raises DeclarationError as ``read_declared`` does."""
+    return [declared.container for declared in read_declared(paths)]
+
+
+def read_declared(paths: Iterable[str]) -> list[Declared]:
+    """Return the containers of some files, in their order, with their places.
+
+    Raises DeclarationError with every fault of all of them: their own, names declared twice, addresses on
+    which two of them listen, and containers that require each other in a circle.
     """
     files = []
     for path in dict.fromkeys(paths):
@@ -196,10 +228,11 @@ def read(paths: Iterable[str]) -> list[Container]:
         file.read()
         files.append(file)
     _find_clashes(files)
+    _find_circles(files)
     faults = [fault for file in files for fault in file.faults]
     if faults:
         raise DeclarationError(faults)
-    return [container for file in files for container in file.containers]
+    return [Declared(container, file.path, file) for file in files for container in file.containers]
 
 
 def _find_clashes(files: list[_File]) -> None:
@@ -222,3 +255,30 @@ def _find_clashes(files: list[_File]) -> None:
                                    "container", name, "ports", where=f"[{index}]", found=str(port))
                         break
                 taken[slot].append((port.listen, name, file))
+
+
+def _find_circles(files: list[_File]) -> None:
+    """Find containers that would wait for each other, each circle once; names of other declarations end a search."""
+    requiring = {name: required for file in reversed(files) for name, required in file.requiring.items()}
+    told: set[str] = set()
+    for file in files:
+        for name in file.requiring:
+            circle = _circle(name, requiring)
+            if circle and told.isdisjoint(circle):
+                told.update(circle)
+                file.fault(f"found a circle, {' -> '.join([*circle, name])}, in which each would wait for the next one; "
+                           "leave one of these names out", "container", name, "requires", found=[*circle, name][1])
+
+
+def _circle(start: str, requiring: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return the shortest way from a name back to itself, without its last step, or nothing."""
+    ways = [[start]]
+    seen: set[str] = set()
+    for way in ways:
+        for name in requiring.get(way[-1], ()):
+            if name == start:
+                return way
+            if name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return []

@@ -29,12 +29,8 @@ def markdown() -> str:
         default = "required" if field.required else f"`{field.default}`" if field.default else ""
         place = " Also in `[package]`." if field.in_package else ""
         allowed = html.escape(field.value.allowed, quote=False).replace("|", "\\|")
-        lines.append(f"| `{field.key}` | {allowed}; `{field.example}` | {default} | {field.help}{place}{_limits(field)} |")
+        lines.append(f"| `{field.key}` | {allowed}; `{field.example}` | {default} | {field.help}{place} |")
     return "\n".join(lines) + "\n"
-
-
-def _limits(field: Field) -> str:
-    return f" **Not supported yet: {field.limits}.**" if field.limits else ""
 
 
 def schema() -> dict[str, Any]:

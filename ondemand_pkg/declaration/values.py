@@ -18,6 +18,7 @@ from typing import Any
 
 from ondemand_pkg.model import (
     DEFAULT_READY_TIMEOUT,
+    METRICS_DIRECTORY,
     Depends,
     IPNetwork,
     Port,
@@ -112,6 +113,8 @@ def pattern(expression: str, allowed: str, flags: int = 0) -> Value:
     compiled = re.compile(expression, flags)
 
     def parse(value: Any) -> str:
+        if type(value) in (int, float) and compiled.fullmatch(str(value)):
+            raise Invalid(value, f'{toml_type(value)} stands where a string is allowed; write "{value}"')
         _expect(value, str, allowed)
         check_text(value, allowed)
         if not compiled.fullmatch(value):
@@ -211,6 +214,17 @@ def _boolean(value: Any) -> bool:
 
 
 BOOLEAN = Value("true or false", _boolean, {"type": "boolean"})
+
+_METRICS = pattern(r"(?:/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+", "true, false, or an absolute directory of plain characters")
+
+
+def _metrics(value: Any) -> str:
+    if type(value) is bool:
+        return METRICS_DIRECTORY if value else ""
+    return str(_METRICS.parse(value))
+
+
+METRICS = Value(_METRICS.allowed, _metrics, {"anyOf": [{"type": "boolean"}, dict(_METRICS.schema)]})
 
 
 def _cpus(value: Any) -> float:

@@ -1,14 +1,14 @@
 """The package formats that can be written.
 
-Knows the name of each format; hides which module writes it.  A writer is a pure function of the Package: no
-clock, umask, locale, user or file system has a say in its bytes, and nothing but the standard library is needed.
+Knows the name of each format; hides which module writes it.  The bytes of a package depend on the Package
+alone: no clock, umask, locale, user or file system has a say in them, and nothing but the standard library is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from ondemand_pkg.formats import deb, rpm
 from ondemand_pkg.package import Package
@@ -20,10 +20,13 @@ class Format(Protocol):
     def filename(self, package: Package) -> str:
         """Return the file name, without a directory, that the format's tools expect of a package."""
 
-    def pack(self, package: Package) -> bytes:
-        """Return a package as one archive, the same bytes for the same package.
+    LARGEST: int  # the most bytes that the files of a package may have together
 
-        Raises ValueError where a value can't be carried by the format.
+    def write(self, package: Package, stream: BinaryIO) -> None:
+        """Write a package as one archive to an empty stream that can read and seek, the same bytes for the same package.
+
+        Content that is stored on disk goes through memory in blocks.  Raises ValueError where a value can't be carried by
+        the format, and OSError.
         """
 
 

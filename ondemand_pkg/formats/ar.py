@@ -1,14 +1,17 @@
 """The ar archive, a .deb's outermost layer.
 
-Knows the layout of the archive; hides it behind ``pack`` and ``unpack``.
+Knows the layout of the archive; hides it behind ``Writer`` and ``unpack``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterator
+from typing import BinaryIO
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
+LARGEST_MEMBER = 10**10 - 1  # bytes that the ten digits of a size can tell
 
 
 # An ar archive (ar(5), the "common" variant; deb(5) allows no other) is a magic and members of 60-byte headers:
@@ -21,13 +24,35 @@ _HEADER = 60
 #   00000038  34 20 20 20 20 20 20 20  20 20                   |4         |       size, 10, decimal
 #   00000042  60 0a                                            |`.|               end of the header
 #   00000044  32 2e 30 0a                                      |2.0.|             content, then a newline if it is odd
-def pack(members: Iterable[tuple[str, bytes]], timestamp: int) -> bytes:
-    """Return contents, each with its name of at most 16 ASCII characters, as an ar archive of root's files."""
-    parts = [_MAGIC]
-    for name, data in members:
-        header = f"{name:<16}{timestamp:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n"
-        parts += [header.encode("ascii"), data, b"\n" if len(data) % 2 else b""]
-    return b"".join(parts)
+class Writer:
+    """An ar archive of root's files with one time, in seconds since the epoch, written to a stream that can seek."""
+
+    def __init__(self, stream: BinaryIO, timestamp: int) -> None:
+        self._stream = stream
+        self._timestamp = timestamp
+        stream.write(_MAGIC)
+
+    @contextlib.contextmanager
+    def member(self, name: str) -> Iterator[BinaryIO]:
+        """Yield the stream that takes the content of a member; its name has at most 16 ASCII characters.
+
+        Raises ValueError at the end of a content that is too large for the archive.
+        """
+        start = self._stream.tell()
+        self._stream.write(self._header(name, 0))
+        yield self._stream
+        end = self._stream.tell()
+        size = end - start - _HEADER
+        if size > LARGEST_MEMBER:
+            raise ValueError(f"{name}: {size} bytes are more than {LARGEST_MEMBER}")
+        self._stream.seek(start)
+        self._stream.write(self._header(name, size))
+        self._stream.seek(end)
+        if size % 2:
+            self._stream.write(b"\n")
+
+    def _header(self, name: str, size: int) -> bytes:
+        return f"{name:<16}{self._timestamp:<12}{0:<6}{0:<6}{'100644':<8}{size:<10}`\n".encode("ascii")
 
 
 def unpack(archive: bytes) -> list[tuple[str, int, bytes]]:

@@ -13,11 +13,13 @@ from ondemand_pkg.formats.text import check_field, check_line
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 
 LATEST = 2**32 - 1  # seconds since the epoch that 32 bits hold, as an .rpm has them
-LARGEST = 2**32 - 1  # bytes of a file that the newc archive of an .rpm holds
 
 
-def check(package: Package) -> None:
-    """Raise ValueError where a package can't be written as it stands, naming the value."""
+def check(package: Package, largest: int) -> None:
+    """Raise ValueError where a package can't be written as it stands, naming the value.
+
+    ``largest`` is how many bytes of files the format holds.
+    """
     for what in ("name", "version", "summary", "maintainer", "license", "section"):
         check_field(getattr(package, what), what)
     if package.homepage:
@@ -36,6 +38,9 @@ def check(package: Package) -> None:
         raise ValueError(f"timestamp: {package.timestamp} is not between 0 and {LATEST}")
     _check_changelog(package.changelog)
     _check_entries(package.entries)
+    size = sum(entry.size for entry in package.entries)
+    if size > largest:
+        raise ValueError(f"the files have {size} bytes; {largest} are the most that the format holds")
 
 
 def _check_changelog(changelog: Iterable[ChangelogEntry]) -> None:
@@ -74,13 +79,13 @@ def _check_entry(entry: Entry) -> None:
     check_field(entry.group, f"group of {path}")
     if not 0 <= entry.mode <= 0o7777:
         raise ValueError(f"mode of {path}: {entry.mode:o} is not between 0 and 7777")
-    if len(entry.data) > LARGEST:
-        raise ValueError(f"{path}: {len(entry.data)} bytes are more than {LARGEST}")
     if entry.kind is Kind.SYMLINK:
         check_field(entry.target, f"target of {path}")
     elif entry.target:
         raise ValueError(f"{path}: a {entry.kind.value} has a target")
-    if entry.data and entry.kind is not Kind.FILE:
+    if entry.data and entry.stored:
+        raise ValueError(f"{path}: it has content in memory and on disk")
+    if (entry.data or entry.stored) and entry.kind is not Kind.FILE:
         raise ValueError(f"{path}: a {entry.kind.value} has content")
     if entry.role is Role.CONFIG and entry.kind is not Kind.FILE:
         raise ValueError(f"{path}: a {entry.kind.value} can't be a configuration file")

@@ -1,12 +1,19 @@
 """The newc cpio archive, an .rpm's payload.
 
-Knows the layout of the archive; hides it behind ``newc`` and ``members``.
+Knows the layout of the archive; hides it behind ``Writer`` and ``members``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from ondemand_pkg.package import BLOCK
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _MAGIC = "070701"
 _TRAILER = "TRAILER!!!"
@@ -15,7 +22,7 @@ _HEADER = 110
 
 @dataclass(frozen=True)
 class Member:
-    """One member: ``mode`` with the file type's bits, ``data`` a file's content or a symlink's target."""
+    """One member that was read: ``mode`` with the file type's bits, ``data`` a file's content or a symlink's target."""
 
     name: str
     mode: int
@@ -34,27 +41,30 @@ class Member:
 #   00000015 00000000              size of the name with its NUL, checksum (0 without one)
 #   ./etc/ondemand/x.env\0
 #   a=1\n
-def newc(members: Iterable[Member], timestamp: int) -> bytes:
-    """Return members as a cpio archive, with inodes from 1 in their order.
+class Writer:
+    """A cpio archive that is written to a stream: members of one time, in seconds since the epoch, with inodes from 1."""
 
-    The trailer has no padding to a block of 512, as rpm writes it.
-    """
-    parts: list[bytes] = []
-    for inode, member in enumerate(members, start=1):
-        parts += _member(member, inode, timestamp)
-    parts += _member(Member(_TRAILER, 0, b""), 0, 0)
-    return b"".join(parts)
+    def __init__(self, stream: SupportsWrite[bytes], timestamp: int) -> None:
+        self._stream = stream
+        self._timestamp = timestamp
+        self._inode = 0
 
+    def add(self, name: str, mode: int, size: int, content: BinaryIO) -> None:
+        """Write a member: ``mode`` with the file type's bits, the content of a file or the target of a symlink."""
+        self._inode += 1
+        self._head(name, self._inode, mode, self._timestamp, size)
+        shutil.copyfileobj(content, self._stream, BLOCK)
+        self._stream.write(bytes(-size % 4))
 
-def _member(member: Member, inode: int, timestamp: int) -> list[bytes]:
-    name = member.name.encode() + b"\0"
-    numbers = (inode, member.mode, 0, 0, 1, timestamp, len(member.data), 0, 0, 0, 0, len(name), 0)
-    header = _MAGIC + "".join(f"{number:08x}" for number in numbers)
-    return [_padded(header.encode("ascii") + name), _padded(member.data)]
+    def close(self) -> None:
+        """Write the trailer, without the padding to a block of 512, as rpm writes it."""
+        self._head(_TRAILER, 0, 0, 0, 0)
 
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
+    def _head(self, name: str, inode: int, mode: int, timestamp: int, size: int) -> None:
+        path = name.encode() + b"\0"
+        numbers = (inode, mode, 0, 0, 1, timestamp, size, 0, 0, 0, 0, len(path), 0)
+        head = (_MAGIC + "".join(f"{number:08x}" for number in numbers)).encode("ascii") + path
+        self._stream.write(head + bytes(-len(head) % 4))
 
 
 def members(archive: bytes) -> Iterator[Member]:

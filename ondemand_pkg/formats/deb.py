@@ -1,17 +1,16 @@
 """The .deb writer.
 
 Knows deb(5), deb-control(5) and the order in which dpkg-deb and debhelper write; hides ar, tar and xz behind
-``filename`` and ``pack``.
+``filename`` and ``write``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
 import tarfile
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from ondemand_pkg.formats import ar, xz
 from ondemand_pkg.formats.checks import check
@@ -23,6 +22,9 @@ RELATIONS = ("Pre-Depends", "Depends", "Recommends", "Suggests", "Enhances", "Co
              "Provides")
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 ARCHITECTURE = "all"
+# Bytes of files; a little less than the ar archive takes, for the heads of the tar archive's members and for xz, which makes
+# what can't be compressed larger.
+LARGEST = ar.LARGEST_MEMBER - 2**24
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Policy 5.6.1
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.+~-]*")  # Policy 5.6.12, without an epoch
 _TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.DIRECTORY: tarfile.DIRTYPE, Kind.SYMLINK: tarfile.SYMTYPE}
@@ -33,22 +35,23 @@ def filename(package: Package) -> str:
     return f"{package.name}_{_version(package)}_{ARCHITECTURE}.deb"
 
 
-def pack(package: Package) -> bytes:
-    """Return a package as a .deb (deb(5)), with its timestamp on every member.
+def write(package: Package, stream: BinaryIO) -> None:
+    """Write a package as a .deb (deb(5)), with its timestamp on every member, to a stream that can seek.
 
     Raises ValueError where a value can't stand in a control file or in the archive.
     """
     _check(package)
     tree = _tree(package.entries)
-    return ar.pack([
-        ("debian-binary", b"2.0\n"),
-        ("control.tar.xz", xz.compress(_tar(_control(package, tree), package.timestamp))),
-        ("data.tar.xz", xz.compress(_tar(tree, package.timestamp))),
-    ], package.timestamp)
+    archive = ar.Writer(stream, package.timestamp)
+    with archive.member("debian-binary") as member:
+        member.write(b"2.0\n")
+    for name, entries in (("control.tar.xz", _control(package, tree)), ("data.tar.xz", tree)):
+        with archive.member(name) as member:
+            _write_tar(member, entries, package.timestamp)
 
 
 def _check(package: Package) -> None:
-    check(package)
+    check(package, LARGEST)
     if not _NAME.fullmatch(package.name):
         raise ValueError(f"name: {package.name!r} is no Debian package name (Policy 5.6.1)")
     if not _VERSION.fullmatch(package.version):
@@ -85,7 +88,7 @@ def _tree(entries: Iterable[Entry]) -> list[Entry]:
 
 def _installed_size(tree: Iterable[Entry]) -> int:
     """Return the size in KiB as dpkg-gencontrol(1) counts: content rounded up for each file, 1 for a directory."""
-    return sum(1 if entry.kind is Kind.DIRECTORY else -(-len(entry.data or entry.target.encode()) // 1024)
+    return sum(1 if entry.kind is Kind.DIRECTORY else -(-(entry.size or len(entry.target.encode())) // 1024)
                for entry in tree)
 
 
@@ -137,27 +140,28 @@ def _extended(description: tuple[str, ...]) -> list[str]:
 
 def _md5sums(files: Iterable[Entry]) -> str:
     """Return deb-md5sums(5) for files that no administrator changes, in dh_md5sums' order (C locale)."""
-    return "".join(f"{hashlib.md5(entry.data, usedforsecurity=False).hexdigest()}  {entry.path[1:]}\n"
+    return "".join(f"{entry.md5()}  {entry.path[1:]}\n"
                    for entry in sorted(files, key=lambda entry: entry.path))
 
 
 # --- both archives -----------------------------------------------------------------------------------------------
 
 
-def _tar(tree: Iterable[Entry], timestamp: int) -> bytes:
-    """Return entries as a GNU tar archive, the dialect of dpkg-deb.
+def _write_tar(stream: BinaryIO, tree: Iterable[Entry], timestamp: int) -> None:
+    """Write entries as a GNU tar archive, the dialect of dpkg-deb, compressed.
 
     The numbers of owner and group are 0; dpkg looks the names up on the host that it unpacks on.
     """
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
+    compressed = xz.Writer(stream)
+    with tarfile.open(fileobj=compressed, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
         for entry in tree:
             member = tarfile.TarInfo(f".{entry.path}")
             member.type = _TYPES[entry.kind]
             member.mode = 0o777 if entry.kind is Kind.SYMLINK else entry.mode
             member.uname, member.gname = entry.owner, entry.group
             member.mtime = timestamp
-            member.size = len(entry.data)
+            member.size = entry.size
             member.linkname = entry.target
-            archive.addfile(member, io.BytesIO(entry.data))
-    return stream.getvalue()
+            with entry.open() as content:
+                archive.addfile(member, content)
+    compressed.close()

@@ -1,28 +1,36 @@
 """The .rpm writer.
 
 Knows what rpmbuild puts into a package of format 4, which rpm 4.14 (EL 8) to 6 read; hides lead, headers and payload
-behind ``filename`` and ``pack``.
+behind ``filename`` and ``write``.
 """
 
 from __future__ import annotations
 
 import calendar
 import hashlib
+import io
 import posixpath
 import re
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
 
-from ondemand_pkg.formats import rpmdeps, rpmheader, xz
+from ondemand_pkg.formats import cpio, rpmdeps, rpmheader, xz
 from ondemand_pkg.formats.checks import check
-from ondemand_pkg.formats.cpio import Member, newc
 from ondemand_pkg.formats.rpmdeps import Dependency, Sense
 from ondemand_pkg.formats.rpmheader import SignatureTag, Tag, Value
 from ondemand_pkg.formats.text import fold
-from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
+from ondemand_pkg.package import BLOCK, ChangelogEntry, Entry, Kind, Package, Role
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, SupportsWrite
 
 ARCHITECTURE = "noarch"
+# Bytes of files; a little less than 32 bits tell, for the heads of the archive's members and for what xz adds where nothing
+# can be compressed.
+LARGEST = 2**32 - 1 - 2**24
 # The rpm whose rpmbuild this writer does as; packages of its format are all alike for the readers.
 RPM_VERSION = "4.18.0"
 BUILD_HOST = "localhost"  # the building host is of no interest and would make each host's package another one
@@ -60,29 +68,33 @@ def filename(package: Package) -> str:
     return f"{_name_version_release(package)}.{ARCHITECTURE}.rpm"
 
 
-def pack(package: Package) -> bytes:
-    """Return a package as an .rpm of format 4, unsigned, with room for rpmsign to sign it in place.
+def write(package: Package, stream: BinaryIO) -> None:
+    """Write a package as an .rpm of format 4, unsigned, with room for rpmsign to sign it in place.
 
-    Raises ValueError where a value can't stand in a header.
+    The stream can seek and read: the payload is written first, because what stands before it holds its digests, in room
+    that does not depend on them.  Raises ValueError where a value can't stand in a header.
     """
     _check(package)
     entries = sorted(package.entries, key=lambda entry: entry.path)  # rpm searches the paths as sorted
-    archive = newc([Member(f".{entry.path}", _mode(entry), _content(entry)) for entry in entries], package.timestamp)
-    payload = xz.compress(archive)
-    header = rpmheader.pack({
+    values = {
         **_identity(package),
         **_texts(package),
         **_files(entries, package.timestamp),
         **_scripts(package),
         **_relations(package),
         **_changelog(package.changelog, package.maintainer),
-        **_payload(archive, payload),
-    })
-    return _lead(package) + _signature(header, payload, len(archive)) + header + payload
+    }
+    begin = len(_front(package, values, _Payload(), ()))
+    stream.seek(begin)
+    payload = _write_payload(stream, entries, package.timestamp)
+    stream.seek(begin)
+    front = _front(package, values, payload, iter(lambda: stream.read(BLOCK), b""))
+    stream.seek(0)
+    stream.write(front)
 
 
 def _check(package: Package) -> None:
-    check(package)
+    check(package, LARGEST)
     if not _NAME.fullmatch(package.name):
         raise ValueError(f"name: {package.name!r} is no name of an .rpm")
     if not _VERSION.fullmatch(package.version):
@@ -146,8 +158,8 @@ def _files(entries: list[Entry], timestamp: int) -> dict[Tag, Value]:
         Tag.BASENAMES: [posixpath.basename(entry.path) for entry in entries],
         Tag.DIRNAMES: list(directories),
         Tag.DIRINDEXES: indexes,
-        Tag.SIZE: sum(len(_content(entry)) for entry in entries),
-        Tag.FILESIZES: [len(_content(entry)) for entry in entries],
+        Tag.SIZE: sum(map(_size, entries)),
+        Tag.FILESIZES: [_size(entry) for entry in entries],
         Tag.FILEMODES: [_mode(entry) for entry in entries],
         Tag.FILEMTIMES: [timestamp] * count,
         Tag.FILEDIGESTALGO: _SHA256,
@@ -173,12 +185,12 @@ def _mode(entry: Entry) -> int:
 
 def _digest(entry: Entry) -> str:
     """Return what `rpm -V` compares; only files have a digest."""
-    return hashlib.sha256(entry.data).hexdigest() if entry.kind is Kind.FILE else ""
+    return entry.sha256() if entry.kind is Kind.FILE else ""
 
 
-def _content(entry: Entry) -> bytes:
-    """Return what the payload holds of an entry."""
-    return entry.data or entry.target.encode()
+def _size(entry: Entry) -> int:
+    """Return how many bytes the payload holds of an entry."""
+    return len(entry.target.encode()) if entry.kind is Kind.SYMLINK else entry.size
 
 
 def _scripts(package: Package) -> dict[Tag, Value]:
@@ -222,16 +234,60 @@ def _changelog(changelog: Iterable[ChangelogEntry], maintainer: str) -> dict[Tag
     }
 
 
-def _payload(archive: bytes, payload: bytes) -> dict[Tag, Value]:
-    """Return what the payload is; PAYLOADDIGESTALT is of the archive before compression."""
+def _payload(payload: _Payload) -> dict[Tag, Value]:
     return {
         Tag.PAYLOADFORMAT: "cpio",
         Tag.PAYLOADCOMPRESSOR: "xz",
         Tag.PAYLOADFLAGS: str(xz.LEVEL),
         Tag.PAYLOADDIGESTALGO: _SHA256,
-        Tag.PAYLOADDIGEST: [hashlib.sha256(payload).hexdigest()],
-        Tag.PAYLOADDIGESTALT: [hashlib.sha256(archive).hexdigest()],
+        Tag.PAYLOADDIGEST: [payload.sha256],
+        Tag.PAYLOADDIGESTALT: [payload.archive_sha256],
     }
+
+
+# --- the payload -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Payload:
+    """Size in bytes and digest of a payload, and of its archive before compression; as long as any other, of none."""
+
+    size: int = 0
+    sha256: str = "0" * 64
+    archive_size: int = 0
+    archive_sha256: str = "0" * 64
+
+
+class _Measured(io.RawIOBase):
+    """A stream that passes on what is written to it, and knows size and digest of that."""
+
+    def __init__(self, stream: SupportsWrite[bytes]) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        size = memoryview(data).nbytes
+        self._digest.update(data)
+        self._stream.write(bytes(data))
+        self.size += size
+        return size
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _write_payload(stream: BinaryIO, entries: list[Entry], timestamp: int) -> _Payload:
+    payload = _Measured(stream)
+    compressed = xz.Writer(payload)
+    measured = _Measured(compressed)
+    archive = cpio.Writer(measured, timestamp)
+    for entry in entries:
+        with io.BytesIO(entry.target.encode()) if entry.kind is Kind.SYMLINK else entry.open() as content:
+            archive.add(f".{entry.path}", _mode(entry), _size(entry), content)
+    archive.close()
+    compressed.close()
+    return _Payload(payload.size, payload.sha256(), measured.size, measured.sha256())
 
 
 # --- what stands before the header -------------------------------------------------------------------------------
@@ -247,15 +303,22 @@ def _lead(package: Package) -> bytes:
     return struct.pack(">4sBBhh66shh16x", b"\xed\xab\xee\xdb", 3, 0, 0, 255, name, 1, 5)
 
 
-def _signature(header: bytes, payload: bytes, archive_size: int) -> bytes:
-    """Return the signature header, padded to the multiple of eight at which the header starts."""
-    values: dict[SignatureTag, Value] = {
+def _front(package: Package, values: Mapping[Tag, Value], payload: _Payload, content: Iterable[bytes]) -> bytes:
+    """Return lead, signature header and header of a payload, whose compressed content is read for its MD5.
+
+    The signature header is padded to the multiple of eight at which the header starts.
+    """
+    header = rpmheader.pack({**values, **_payload(payload)})
+    md5 = hashlib.md5(header, usedforsecurity=False)
+    for block in content:
+        md5.update(block)
+    signed: dict[SignatureTag, Value] = {
         SignatureTag.SHA1: hashlib.sha1(header, usedforsecurity=False).hexdigest(),
         SignatureTag.SHA256: hashlib.sha256(header).hexdigest(),
-        SignatureTag.SIZE: len(header) + len(payload),
-        SignatureTag.MD5: hashlib.md5(header + payload, usedforsecurity=False).digest(),
-        SignatureTag.PAYLOADSIZE: archive_size,
+        SignatureTag.SIZE: len(header) + payload.size,
+        SignatureTag.MD5: md5.digest(),
+        SignatureTag.PAYLOADSIZE: payload.archive_size,
         SignatureTag.RESERVEDSPACE: bytes(_RESERVED_SPACE),
     }
-    signature = rpmheader.pack(values)
-    return signature + bytes(-len(signature) % 8)
+    signature = rpmheader.pack(signed)
+    return _lead(package) + signature + bytes(-len(signature) % 8) + header

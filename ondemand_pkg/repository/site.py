@@ -205,7 +205,8 @@ def _reshow(directory: Directory, before: State, after: State, suites: set[str] 
             for name, writer in FORMATS.items():
                 package = keyring.package(contents, name, after.keyring, created)
                 file = incoming / writer.filename(package)
-                file.write_bytes(writer.pack(package))
+                with file.open("w+b") as stream:
+                    writer.write(package, stream)
                 files.append(file)
             for suite in sorted(suites):
                 brought, paths = _brought(after, files, suite, incoming)

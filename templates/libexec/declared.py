@@ -31,6 +31,14 @@ def read_environment():
     return found
 
 
+def readiness():
+    """Return what the package declares of the container's readiness beside its kind."""
+    import json
+
+    with open(DECLARATION, "rb") as stream:
+        return json.loads(stream.read().decode("ascii"))["ready"]
+
+
 def specification(added_env):
     """Return the digest of all that the container is made from."""
     with open(DECLARATION, "rb") as stream:

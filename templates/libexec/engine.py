@@ -29,38 +29,44 @@ class Engine:
     def __init__(self, path=ENGINE_SOCKET):
         self.path = path
 
-    def send(self, method, target, timeout=None):
-        """Send a request without a body; return the connected socket, its answer not read yet.
+    def send(self, method, target, timeout=None, body=None):
+        """Send a request, ``body`` as JSON; return the connected socket, its answer not read yet.
 
         ``timeout`` is in seconds, for each later read; None waits for ever.  HTTP/1.0 keeps
         the answer free of chunks: it ends where the connection ends.  Raises EngineDown.
         """
+        head, content = "Host: docker\r\n", ""
+        if body is not None:
+            import json  # the wake itself sends nothing
+
+            content = json.dumps(body)  # in ASCII
+            head += "Content-Type: application/json\r\nContent-Length: {}\r\n".format(len(content))
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         connection.settimeout(timeout)
         try:
             connection.connect(self.path)
-            connection.sendall("{} {} HTTP/1.0\r\nHost: docker\r\n\r\n".format(method, target).encode())
+            connection.sendall("{} {} HTTP/1.0\r\n{}\r\n{}".format(method, target, head, content).encode())
         except OSError as error:
             connection.close()
             raise EngineDown("no Docker engine answers on {} ({}), 'systemctl status docker' tells why".format(
                 self.path, error.strerror or error)) from None
         return connection
 
-    def ask(self, method, target, timeout=None):
-        """Send a request without a body; return the status and the body of its answer.  Raises EngineDown."""
-        return read_answer(self.send(method, target, timeout))
+    def ask(self, method, target, timeout=None, body=None):
+        """Send a request; return the status and the body of its answer.  Raises EngineDown."""
+        return read_answer(self.send(method, target, timeout, body))
 
-    def call(self, method, target, timeout=None):
+    def call(self, method, target, timeout=None, body=None):
         """Send a request and return its answer, parsed from JSON, or None where it is empty.
 
         Raises EngineDown, and EngineError where the status is 400 or more.
         """
-        body = checked(*self.ask(method, target, timeout))
-        if not body.strip():
+        answer = checked(*self.ask(method, target, timeout, body))
+        if not answer.strip():
             return None
         import json  # loaded where the engine is at work already
 
-        return json.loads(body.decode("utf-8"))
+        return json.loads(answer.decode("utf-8"))
 
     def ping(self):
         """Return whether the engine answers within 10 seconds."""
@@ -87,7 +93,14 @@ class Engine:
 
     def attach(self, name):
         """Return a socket that carries the output of a container from now on, and what has come already."""
-        connection = self.send("POST", "/containers/{}/attach?stream=1&stdout=1&stderr=1".format(name))
+        return self.stream("/containers/{}/attach?stream=1&stdout=1&stderr=1".format(name))
+
+    def stream(self, target, timeout=None, body=None):
+        """Return a socket that carries what a request is answered with, and what has come already.
+
+        Raises EngineDown, and EngineError where the status is 400 or more.
+        """
+        connection = self.send("POST", target, timeout, body)
         status, rest = read_head(connection)
         if status >= 400:
             checked(status, b"".join([rest, *blocks(connection)]))

@@ -17,6 +17,7 @@ ENVIRONMENT_FILE = "/etc/ondemand/{}.env".format(PACKAGE[len("ondemand-"):])
 STATE = "/run/{}".format(PACKAGE)
 CONTROL = STATE + "/control"  # the socket of control.py
 END = STATE + "/end"  # when the container last ended, and how many starts in a row had failed then
+OVER = STATE + "/over"  # younger than END once nothing of that life of the service is left
 
 
 class Failure(Exception):

@@ -27,6 +27,9 @@ SERVERS = Path(__file__).parent / "servers"
 IMAGES = {
     "nginx:1.27": (["nginx-light"], ['CMD ["nginx","-g","daemon off;"]', "EXPOSE 80"]),
     "servers:1": (["python3"], ['ENTRYPOINT ["python3","-u"]', 'CMD ["/servers/show.py"]', "EXPOSE 80"]),
+    # Servers and their own clients, each of which a test names as the command.
+    "many:1": (["nginx-light", "wrk", "redis-server", "redis-tools", "postgresql", "memcached", "libmemcached-tools",
+                "openssh-server", "openssh-client", "python3-websockets"], []),
 }
 ON_EVERY_HOST = ("nginx:1.27", "servers:1")
 
@@ -92,5 +95,17 @@ def root(suite: str) -> Path:
                 machine.power_off()
             for old in cache().glob(f"root-{suite}-*"):
                 shutil.rmtree(old)
+            partial.rename(path)
+    return path
+
+
+def tool(suite: str, package: str) -> Path:
+    """Return a root file system that holds a Debian package beside what is essential; nobody may write to it."""
+    path = cache() / f"tool-{suite}-{package}"
+    with _lock(path.name):
+        if not path.exists():
+            partial = path.with_name("partial-" + path.name)
+            shutil.rmtree(partial, ignore_errors=True)
+            _bootstrap(suite, "minbase", [package], partial)
             partial.rename(path)
     return path

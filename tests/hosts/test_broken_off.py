@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from archives import packed
 from requirements import need
 
 from ondemand_pkg import tree
@@ -45,7 +46,7 @@ def package(directory: Path, kind: str, version: str, env: str, head: dict[str, 
     scripts = {name: ("#!/bin/sh\n" if kind == "deb" else "") + head.get(name, head.get("*", "")) + text
                for name, text in {**{name: "" for name in head if name != "*"}, **plain.scripts}.items()}
     path = directory / f"{version}-{FORMATS[kind].filename(plain)}"
-    path.write_bytes(FORMATS[kind].pack(dataclasses.replace(plain, scripts=scripts)))
+    path.write_bytes(packed(FORMATS[kind], dataclasses.replace(plain, scripts=scripts)))
     return path
 
 

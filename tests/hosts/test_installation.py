@@ -125,11 +125,14 @@ def test_while_the_engine_is_stopped(host: Machine, package: Path) -> None:
 
 
 def test_before_an_engine_is_there(host: Machine, package: Path) -> None:
+    programs = "/usr/bin/docker /usr/sbin/dockerd"
     host.run("systemctl", "mask", "--now", "docker.socket", "docker.service")
+    host.sh(f"for program in {programs}; do mv $program $program.away; done")
     assert own_lines(install(host, package)) == [NO_ENGINE]
     assert host.clients(20, ("127.0.0.1", 80), limit=30).count("HTTP/1.1 200 OK") == 0
     assert "ondemand-nginx: no Docker engine answers on /run/docker.sock (Connection refused), " in host.journal(
         "ondemand-nginx-container")
+    host.sh(f"for program in {programs}; do mv $program.away $program; done")
     host.run("systemctl", "unmask", "docker.socket", "docker.service")
     host.run("systemctl", "start", "docker.service")
     host.until_answered("http://127.0.0.1/")

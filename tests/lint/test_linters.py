@@ -19,7 +19,7 @@ from ondemand_pkg.units import units
 TOP = Path(__file__).parents[2]
 HELPERS = sorted((DIRECTORY / "libexec").iterdir())
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
-RICH = dataclasses.replace(NGINX, name="c++.web-1", purge_volumes=True, volumes=(
+RICH = dataclasses.replace(NGINX, name="c++.web-1", purge_volumes=True, metrics="/srv/text-file", volumes=(
     Volume("web-data", "/data"), Volume("/srv", "/srv"), Volume("more", "/more")), description='100% "quoted" $HOME; \\', ports=(
     Port(TcpAddress(ipaddress.ip_address("::1"), 81), 8081), Port(UnixAddress("/run/web %n.sock"), 8080)))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from any_text import LINE, PARAGRAPHS, words
+from archives import packed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requirements import need
@@ -51,7 +52,7 @@ def control_text(archive: bytes, name: str = "control") -> str:
 @pytest.fixture(scope="module")
 def ours(deb_package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ours") / DEB.filename(deb_package)
-    path.write_bytes(DEB.pack(deb_package))
+    path.write_bytes(packed(DEB, deb_package))
     return path
 
 
@@ -69,7 +70,7 @@ def native(
     root = source / "debian" / deb_package.name
     write_tree(deb_package, root)
     debian = source / "debian"
-    description = "Description: " + control_text(DEB.pack(deb_package)).partition("\nDescription: ")[2]
+    description = "Description: " + control_text(packed(DEB, deb_package)).partition("\nDescription: ")[2]
     relations = "".join(f"{name.title()}: {', '.join(values)}\n" for name, values in deb_package.relations.items())
     (debian / "control").write_text(
         f"Source: {deb_package.name}\nSection: {deb_package.section}\nPriority: optional\n"
@@ -170,7 +171,7 @@ def test_any_text_comes_back_as_it_went_in(
         entries=(*deb_package.entries, Entry("/usr/share/any", Kind.FILE, 0o644, content)))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "any.deb"
-        path.write_bytes(DEB.pack(package))
+        path.write_bytes(packed(DEB, package))
         synopsis, _, extended = run("dpkg-deb", "--field", path, "Description").rstrip("\n").partition("\n")
         assert synopsis == summary
         paragraphs = re.split(r"^ \.$", extended, flags=re.M)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from any_text import LINE, LINES, PARAGRAPHS, words
+from archives import packed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requirements import need
@@ -99,7 +100,7 @@ cp -a {tree}/. %{{buildroot}}/
 @pytest.fixture(scope="module")
 def ours(rpm_package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ours") / RPM.filename(rpm_package)
-    path.write_bytes(RPM.pack(rpm_package))
+    path.write_bytes(packed(RPM, rpm_package))
     return path
 
 
@@ -252,7 +253,7 @@ def test_any_text_comes_back_as_it_went_in(
         entries=(Entry("/any", Kind.FILE, 0o644, content),))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "any.rpm"
-        path.write_bytes(RPM.pack(package))
+        path.write_bytes(packed(RPM, package))
         query = "%{SUMMARY}\\a[%{CHANGELOGTEXT}]\\a%{DESCRIPTION}"
         found_summary, found_changes, found_description = run("rpm", "-qp", "--qf", query, path).split("\a")
         assert found_summary == summary

@@ -109,16 +109,19 @@ def test_the_same_declaration_gives_the_same_bytes_everywhere(tmp_path: Path, co
 def test_another_user_gets_the_same_bytes(tmp_path: Path) -> None:
     results = []
     for user in (0, 65534):
-        script = ("import os\n"
+        script = ("import os, sys, tempfile; from pathlib import Path\n"
                   "from ondemand_pkg import build; from ondemand_pkg.model import *\n"
                   "import hashlib\n"
                   "c = Container('nginx', 'nginx:1.27', '1', (Port(TcpAddress(None, 80), 80),))\n"
                   "todo = build.tasks([c], ['deb', 'rpm'], {})\n"
-                  "packed = lambda: [hashlib.sha256(content).hexdigest() for _, content in build.packed(todo)]\n"
-                  "packed()  # loads what the other user may not read\n"
+                  "def packed(directory):\n"
+                  "    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in build.write(todo, Path(directory))]\n"
+                  "packed(sys.argv[1])  # loads what the other user may not read\n"
                   f"os.setuid({user})\n"
-                  "print(packed())")
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+                  "with tempfile.TemporaryDirectory() as directory:\n"
+                  "    print(packed(directory))")
+        done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True,
+                              cwd=Path(__file__).parents[2])
         assert done.returncode == 0, done.stderr
         results.append(done.stdout)
     assert results[0] == results[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ def control(tmp_path: Path) -> ModuleType:
     module = load("control.py")
     module.CONTROL = str(tmp_path / "control")
     module.END = str(tmp_path / "end")
+    module.OVER = str(tmp_path / "over")
     return module
 
 
@@ -78,6 +80,48 @@ def test_the_last_end_is_known_with_its_time(control: ModuleType) -> None:
     assert count == 3 and control.begin_of_process() < when <= time.clock_gettime(control.CLOCK_BOOTTIME)
 
 
+def test_a_life_is_over_once_that_was_told_after_its_end(control: ModuleType) -> None:
+    assert not control.is_over()
+    control.tell_end(1)
+    assert not control.is_over()
+    control.tell_over()
+    assert control.is_over()
+    later = Path(control.OVER).stat().st_mtime_ns + 1
+    control.tell_end(2)
+    os.utime(control.END, ns=(later, later))
+    assert not control.is_over()
+
+
 def test_an_end_that_can_not_be_read_is_none(control: ModuleType) -> None:
     Path(control.END).write_text("rubbish\n")
     assert control.last_end() == (0, 0.0)
+
+
+def test_who_may_ask_is_told_the_proxys_numbers(control: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_allowed", lambda _: ("status", "numbers"))
+    server = control.Server()
+    server.tell("ready 172.17.0.2")
+    proxy, asker = control.Client(), control.Client()
+    for _ in range(2):
+        server.heard(server.listener.fileno())
+    of_proxy, of_asker = server.clients
+    assert proxy.receive() == asker.receive() == ["ready", "172.17.0.2"]
+    asker.tell("status")
+    assert server.heard(of_asker) == "status" and proxy.receive() == ["status"]
+    proxy.tell("numbers 12.5 3")
+    server.heard(of_proxy)
+    assert asker.receive() == ["numbers", "12.5", "3"]
+
+
+def test_nobody_is_asked_for_numbers_before_the_container_is_ready(
+    control: ModuleType, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control, "_allowed", lambda _: ("status",))
+    server = control.Server()
+    waitport, asker = control.Client(), control.Client()
+    for _ in range(2):
+        server.heard(server.listener.fileno())
+    asker.tell("status")
+    server.heard(list(server.clients)[1])
+    server.tell("started 172.17.0.2 42")
+    assert waitport.receive() == ["started", "172.17.0.2", "42"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.errors import DeclarationError
-from ondemand_pkg.model import Container, Depends, Port, ReadyKind, Release, TcpAddress, UnixAddress, Volume
+from ondemand_pkg.model import Container, Depends, Port, Ready, ReadyKind, Release, TcpAddress, UnixAddress, Volume
 
 SMALLEST = """\
 [container.nginx]
@@ -102,6 +103,13 @@ def test_a_container_overrides_the_defaults_of_its_file(tmp_path: Path) -> None:
 def test_time_spans_are_written_as_systemd_users_write_them(tmp_path: Path, written: str, seconds: float) -> None:
     (container,) = declared(tmp_path, with_key(f'ready = {{ tcp = true, timeout = "{written}" }}'))
     assert container.ready.kind is ReadyKind.TCP and container.ready.timeout == seconds
+
+
+@pytest.mark.parametrize(("written", "directory"), [
+    ("true", "/var/lib/prometheus/node-exporter"), ("false", ""), ('"/srv/textfile"', "/srv/textfile")])
+def test_metrics_lie_where_debians_exporter_reads_them_unless_told(tmp_path: Path, written: str, directory: str) -> None:
+    (container,) = declared(tmp_path, with_key(f"metrics = {written}"))
+    assert container.metrics == directory
 
 
 @pytest.mark.parametrize(("written", "size"), [
@@ -205,13 +213,47 @@ def test_systemds_proxy_leads_one_tcp_address(tmp_path: Path, ports: str) -> Non
     assert "leads one TCP address to one port; leave the key out" in fault
 
 
-@pytest.mark.parametrize("line", [
-    'idle_action = "pause"', 'requires = ["db"]',
-    'ready = { http = "/healthz", status = 200, timeout = "60s" }', "ready = { healthcheck = true }",
-    'ready = { exec = ["pg_isready"] }', 'ready = { log = "ready to accept" }'])
-def test_a_key_without_effect_in_this_release_is_refused_not_ignored(tmp_path: Path, line: str) -> None:
-    (fault,) = faults(tmp_path, with_key(line))
-    assert fault.startswith(f"x.toml:5: container.nginx.{line.split()[0]}: ") and "not supported yet" in fault
+@pytest.mark.parametrize(("written", "ready"), [
+    ('{ http = "/healthz", status = 204, timeout = "5s" }', Ready(ReadyKind.HTTP, 5.0, path="/healthz", status=204)),
+    ("{ healthcheck = true }", Ready(ReadyKind.HEALTHCHECK)),
+    ('{ exec = ["pg_isready"] }', Ready(ReadyKind.EXEC, argv=("pg_isready",))),
+    ('{ log = "ready to accept" }', Ready(ReadyKind.LOG, text="ready to accept"))])
+def test_readiness_is_told_by_one_of_five_kinds(tmp_path: Path, written: str, ready: Ready) -> None:
+    (container,) = declared(tmp_path, with_key(f"ready = {written}"))
+    assert container.ready == ready
+
+
+def test_a_pause_without_a_time_to_wait_for_is_refused(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, with_key('idle_action = "pause"'))
+    assert fault.startswith("x.toml:5: container.nginx.idle_action: ") and 'write idle = "10min" too' in fault
+    assert declared(tmp_path, with_key('idle_action = "pause"\nidle = "10min"'))
+
+
+def site(tmp_path: Path, requires: dict[str, list[str]]) -> str:
+    return "".join(f'[container.{name}]\nimage = "x"\nversion = "1"\nports = ["{port}:80"]\nrequires = {json.dumps(required)}\n'
+                   for port, (name, required) in enumerate(requires.items(), 8001))
+
+
+def test_containers_may_require_each_other_as_long_as_one_can_be_first(tmp_path: Path) -> None:
+    containers = declared(tmp_path, site(tmp_path, {"web": ["db", "cache"], "cache": ["db"], "db": ["elsewhere"]}))
+    assert [container.requires for container in containers] == [("db", "cache"), ("db",), ("elsewhere",)]
+
+
+@pytest.mark.parametrize(("requires", "shown"), [
+    ({"a": ["a"]}, "x.toml:5: container.a.requires: found a circle, a -> a, "),
+    ({"a": ["b"], "b": ["a"]}, "x.toml:5: container.a.requires: found a circle, a -> b -> a, "),
+    ({"x": ["a"], "a": ["b", "y"], "b": ["c"], "c": ["a"], "y": []},
+     "x.toml:10: container.a.requires: found a circle, a -> b -> c -> a, ")])
+def test_a_circle_of_requirements_is_refused_and_shown(tmp_path: Path, requires: dict[str, list[str]], shown: str) -> None:
+    (fault,) = faults(tmp_path, site(tmp_path, requires))
+    assert fault.startswith(shown)
+
+
+def test_a_circle_over_several_files_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(SMALLEST + 'requires = ["other"]\n')
+    (tmp_path / "b.toml").write_text(SMALLEST.replace("nginx]", "other]").replace("80:80", "81:80") + 'requires = ["nginx"]\n')
+    with pytest.raises(DeclarationError, match="nginx -> other -> nginx"):
+        read([str(tmp_path / "a.toml"), str(tmp_path / "b.toml")])
 
 
 @pytest.mark.parametrize(("line", "remedy"), [
@@ -233,6 +275,8 @@ def test_a_key_without_effect_in_this_release_is_refused_not_ignored(tmp_path: P
     ('depends = { deb = ["a; b"] }', "Debian relation"), ('depends = { rpm = ["a ~ 1"] }', "RPM dependency"),
     ('depends = { apk = [] }', "unknown key"), ('user = "a b"', "USER:GROUP"), ('workdir = "srv"', "absolute path"),
     ('cap_add = ["net_admin"]', "capability"), ('allow = ["10.0.0.1/8"]', "behind the prefix"),
+    ('metrics = "textfile"', "absolute directory"), ('metrics = "/a b"', "plain characters"), ("metrics = 1", "true, false"),
+    ('metrics = "/a/../b"', "plain characters"),
     ('changelog = [{ date = "2025", version = "1-1", changes = ["x"] }]', "a date without quotes"),
 ])
 def test_a_value_out_of_its_range_is_refused_with_what_is_allowed(tmp_path: Path, line: str, remedy: str) -> None:

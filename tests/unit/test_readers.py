@@ -8,11 +8,12 @@ import posixpath
 from collections.abc import Callable
 
 import pytest
+from archives import ar_packed, packed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondemand_pkg import tree
-from ondemand_pkg.formats import FORMATS, ar, read_deb, read_rpm, rpmheader
+from ondemand_pkg.formats import FORMATS, read_deb, read_rpm, rpmheader
 from ondemand_pkg.formats.rpmheader import Tag
 from ondemand_pkg.model import Container, Depends, Port, TcpAddress, Volume
 from ondemand_pkg.package import Entry, Kind, Package, Role
@@ -53,7 +54,7 @@ def compared(package: Package, format_name: str) -> dict[str, object]:
                          ids=lambda container: container.name)
 def test_a_package_is_read_as_it_was_written(format_name: str, container: Container) -> None:
     package = tree.package(container, format_name, 1_700_000_000)
-    again = READ[format_name](FORMATS[format_name].pack(package))
+    again = READ[format_name](packed(FORMATS[format_name], package))
     assert compared(again, format_name) == compared(package, format_name)
 
 
@@ -64,13 +65,13 @@ def test_any_name_content_and_text_is_read_as_it_was_written(format_name: str, f
     whole = tree.package(RICH, format_name, 1_700_000_000)
     entries = tuple(Entry(f"/opt/{name}", Kind.FILE, mode, data) for name, (data, mode) in sorted(files.items()))
     package = dataclasses.replace(whole, entries=entries, summary=summary, description=(paragraph,))
-    again = READ[format_name](FORMATS[format_name].pack(package))
+    again = READ[format_name](packed(FORMATS[format_name], package))
     assert without_parents(again.entries) == list(entries)
     assert (again.summary, again.description) == (summary, (paragraph,))
 
 
 def test_a_deb_tells_its_control_fields_and_an_rpm_its_tags() -> None:
-    deb, rpm = (FORMATS[name].pack(tree.package(RICH, name, 1)) for name in ("deb", "rpm"))
+    deb, rpm = (packed(FORMATS[name], tree.package(RICH, name, 1)) for name in ("deb", "rpm"))
     fields = read_deb.control(deb)
     assert list(fields)[:3] == ["Package", "Version", "Architecture"] and fields["Version"] == "2.1~rc1-3"
     header = read_rpm.header(rpm)
@@ -82,7 +83,7 @@ def test_a_deb_tells_its_control_fields_and_an_rpm_its_tags() -> None:
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_damaged_package_is_told_and_never_breaks_the_reader(format_name: str, data: st.DataObject) -> None:
-    sound = FORMATS[format_name].pack(tree.package(RICH, format_name, 1))
+    sound = packed(FORMATS[format_name], tree.package(RICH, format_name, 1))
     kind = data.draw(st.sampled_from(["cut", "byte"]))
     position = data.draw(st.integers(0, len(sound) - 1))
     damaged = sound[:position] if kind == "cut" else (
@@ -102,7 +103,7 @@ def test_rubbish_is_told(format_name: str, data: bytes) -> None:
 
 def test_what_unfolds_to_more_than_a_package_may_hold_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ondemand_pkg.formats.xz.LARGEST_CONTENT", 1 << 20)
-    bomb = ar.pack([("debian-binary", b"2.0\n"), ("control.tar.xz", lzma.compress(bytes(2 << 20))), ("data.tar", b"")], 0)
+    bomb = ar_packed([("debian-binary", b"2.0\n"), ("control.tar.xz", lzma.compress(bytes(2 << 20))), ("data.tar", b"")], 0)
     with pytest.raises(ValueError, match="breaks off or holds more than 1 MiB"):
         read_deb.read(bomb)
 
@@ -114,7 +115,7 @@ def test_what_unfolds_to_more_than_a_package_may_hold_is_told(monkeypatch: pytes
 ])
 def test_what_is_no_deb_is_told(members: list[tuple[str, bytes]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_deb.read(ar.pack(members, 0))
+        read_deb.read(ar_packed(members, 0))
 
 
 def test_a_header_that_counts_more_than_it_holds_is_told() -> None:

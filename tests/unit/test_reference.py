@@ -34,13 +34,14 @@ def writer_of_pages() -> ModuleType:
 
 
 def test_the_table_has_a_key_for_each_field_of_a_container() -> None:
-    assert {field.key for field in FIELDS} == {field.name for field in dataclasses.fields(Container)} - {"name"}
+    assert {field.key for field in FIELDS} == {field.name for field in dataclasses.fields(Container)} - {"name", "carried"}
 
 
 def test_the_reference_page_and_the_schema_are_those_of_the_table() -> None:
     pages = writer_of_pages()
     page = (TOP / "docs/declaration.md").read_text()
     assert pages.page(page) == page, "run tools/reference"
+    assert pages.rules() == (TOP / "docs/rules.md").read_text(), "run tools/reference"
     assert pages.schema() == (TOP / "docs/ondemand-pkg.schema.json").read_text(), "run tools/reference"
 
 

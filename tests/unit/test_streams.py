@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
 import socket
 import struct
 import threading
@@ -238,3 +241,47 @@ def test_the_header_comes_before_the_clients_bytes(streams: ModuleType) -> None:
     client.shutdown(socket.SHUT_WR)
     assert read(server) == b"HEADER hello"
     headed.close()
+
+
+@pytest.mark.parametrize("pipes", [None, 0, 1])
+def test_a_long_stream_comes_over_whole_however_slowly_it_is_read(between: Between, pipes: int | None) -> None:
+    if pipes is not None:
+        between.relay.pipes = [None] * pipes
+    client, server = between.pair()
+    data = random.Random(1).randbytes(10_000_000)
+    senders = [threading.Thread(target=lambda end=end: (end.sendall(data), end.shutdown(socket.SHUT_WR)))
+               for end in (client, server)]
+    for sender in senders:
+        sender.start()
+    for end in (client, server):
+        found = bytearray()
+        while block := end.recv(1_000_000):
+            found += block
+        assert found == data
+    for sender in senders:
+        sender.join()
+
+
+@pytest.mark.parametrize("by_client", [True, False])
+def test_a_long_stream_that_is_broken_off_leaves_no_file_open(streams: ModuleType, by_client: bool) -> None:
+    broken = Between(streams)
+    broken.relay.accept(True)
+    broken.lead()
+    broken.thread.start()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        client, server = broken.pair()
+        server.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            server.sendall(bytes(64 * 1024**2))
+        one, other = (client, server) if by_client else (server, client)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.close()
+        with contextlib.suppress(ConnectionError):
+            while other.recv(65536):
+                pass
+        other.close()
+    broken.close()
+    kept = sum(pipe is not None for pipe in broken.relay.pipes)
+    assert len(broken.relay.pipes) == streams.PIPES
+    assert len(os.listdir("/proc/self/fd")) == before - 1 + 2 * kept  # the server of the test is closed too

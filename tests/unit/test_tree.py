@@ -6,12 +6,13 @@ import dataclasses
 import gzip
 import json
 from datetime import date
+from typing import Any
 
 import pytest
 
 from ondemand_pkg import tree
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.model import Container, Port, Release, TcpAddress
+from ondemand_pkg.model import Container, Port, Ready, ReadyKind, Release, TcpAddress
 from ondemand_pkg.package import Kind, Package, Role
 
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
@@ -37,10 +38,16 @@ def test_the_administrators_file_is_kept_at_upgrades_and_read_by_root_alone(form
     assert entry.role is Role.CONFIG and entry.mode == 0o600
 
 
+def test_metrics_bring_their_helper_only_where_they_are_declared() -> None:
+    helper = "/usr/libexec/ondemand-nginx/metrics.py"
+    assert helper in files(tree.package(dataclasses.replace(NGINX, metrics="/srv/textfile"), "deb", 0))
+    assert helper not in files(tree.package(NGINX, "deb", 0))
+
+
 def test_both_formats_make_the_same_container() -> None:
     deb, rpm = (files(tree.package(NGINX, name, 0)) for name in ("deb", "rpm"))
     shared = [path for path in deb if "/libexec/" in path or "/systemd/system/" in path]
-    assert len(shared) == 15 and all(deb[path] == rpm[path] for path in shared)
+    assert len(shared) == 16 and all(deb[path] == rpm[path] for path in shared)
 
 
 def test_the_label_tells_exactly_what_the_container_is_made_from() -> None:
@@ -52,6 +59,31 @@ def test_the_label_tells_exactly_what_the_container_is_made_from() -> None:
     others = [dataclasses.replace(NGINX, image="nginx:1.28"), dataclasses.replace(NGINX, env={"A": ""}),
               dataclasses.replace(NGINX, user="1")]
     assert len({spec(NGINX), *map(spec, others)}) == 4
+
+
+def test_a_changed_readiness_is_no_reason_to_make_the_container_anew() -> None:
+    def declared(container: Container) -> dict[str, object]:
+        text = files(tree.package(container, "deb", 0))["/usr/libexec/ondemand-nginx/container.json"]
+        return dict(json.loads(text))
+
+    asked = declared(dataclasses.replace(NGINX, ready=Ready(ReadyKind.HTTP, path='/a?b="c"', status=204)))
+    assert asked["ready"] == {"path": '/a?b="c"', "status": 204, "proxy_protocol": ""}
+    assert asked["spec"] == declared(NGINX)["spec"]
+
+
+@pytest.mark.parametrize(("changes", "helper"), [
+    ({"ready": Ready(ReadyKind.HTTP)}, "httpcheck.py"), ({"ready": Ready(ReadyKind.EXEC)}, "execcheck.py"),
+    ({"ready": Ready(ReadyKind.HEALTHCHECK)}, "execcheck.py"), ({"ready": Ready(ReadyKind.LOG)}, "logcheck.py"),
+    ({"requires": ("db",)}, "required.py")])
+def test_a_package_holds_the_helpers_that_it_needs(changes: dict[str, Any], helper: str) -> None:
+    path = f"/usr/libexec/ondemand-nginx/{helper}"
+    assert path in files(tree.package(dataclasses.replace(NGINX, **changes), "deb", 0))
+    assert path not in files(tree.package(NGINX, "deb", 0))
+
+
+@pytest.mark.parametrize(("format_name", "relation"), [("deb", "depends"), ("rpm", "requires")])
+def test_a_required_containers_package_is_installed_too(format_name: str, relation: str) -> None:
+    assert "ondemand-db" in tree.package(dataclasses.replace(NGINX, requires=("db",)), format_name, 0).relations[relation]
 
 
 @pytest.mark.parametrize("changes", [1, 40000])

@@ -65,6 +65,13 @@ def test_the_relay_is_told_what_is_declared(changes: dict[str, Any], options: st
     assert proxy["ExecStart"] == [f"/usr/libexec/ondemand-nginx/relay {options} 80"]
 
 
+def test_the_container_service_is_told_where_metrics_go() -> None:
+    told = settings(units(dataclasses.replace(NGINX, metrics="/srv/textfile"))["ondemand-nginx-container.service"])
+    assert told["ExecStart"] == ["/usr/libexec/ondemand-nginx/run --metrics /srv/textfile -- --timeout 60 80"]
+    usual = settings(units(NGINX)["ondemand-nginx-container.service"])
+    assert usual["ExecStart"] == ["/usr/libexec/ondemand-nginx/run -- --timeout 60 80"]
+
+
 def test_no_number_of_wakes_closes_the_port() -> None:
     texts = {name: settings(text) for name, text in units(NGINX).items()}
     assert texts["ondemand-nginx.socket"]["TriggerLimitIntervalSec"] == ["0"]
@@ -81,14 +88,36 @@ def test_every_declared_address_is_listened_on() -> None:
     assert socket["ListenStream"] == ["80", "[::1]:81", "/run/100%%.sock"]
     assert socket["FreeBind"] == ["yes"] and socket["RemoveOnStop"] == ["yes"]
     assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("/relay 8080 8081 8080")
-    assert " 8080 8081" in settings(texts["ondemand-nginx-container.service"])["ExecStartPost"][0]
+    assert " 8080 8081" in settings(texts["ondemand-nginx-container.service"])["ExecStart"][0]
 
 
 def test_the_time_to_get_ready_and_to_stop_are_those_declared() -> None:
     slow = dataclasses.replace(NGINX, ready=Ready(ReadyKind.TCP, 90.5), stop_timeout=120)
     unit = settings(units(slow)["ondemand-nginx-container.service"])
-    assert "--timeout 90.5 80" in unit["ExecStartPost"][0]
+    assert unit["ExecStart"][0].endswith(" -- --timeout 90.5 80")
     assert int(unit["TimeoutStartSec"][0]) > 90 and int(unit["TimeoutStopSec"][0]) > 120
+
+
+@pytest.mark.parametrize(("ready", "run", "waitport"), [
+    (Ready(), "run", "--timeout 60 80"), (Ready(ReadyKind.HTTP, path='/"%n$x', timeout=5), "run", "--timeout 5 --by http 80"),
+    (Ready(ReadyKind.EXEC, argv=("%n",)), "run", "--timeout 60 --by exec 80"),
+    (Ready(ReadyKind.HEALTHCHECK), "run", "--timeout 60 --by healthcheck 80"),
+    (Ready(ReadyKind.LOG, text='"%n'), "run --log", "--timeout 60 --by log 80")])
+def test_the_kind_of_readiness_stands_in_the_unit_and_no_text_of_the_declaration(ready: Ready, run: str, waitport: str) -> None:
+    unit = settings(units(dataclasses.replace(NGINX, ready=ready))["ondemand-nginx-container.service"])
+    assert unit["ExecStart"] == [f"/usr/libexec/ondemand-nginx/{run} -- {waitport}"]
+
+
+def test_a_required_container_is_woken_with_its_proxy() -> None:
+    unit = settings(units(dataclasses.replace(NGINX, requires=("db", "c++")))["ondemand-nginx-container.service"])
+    assert unit["Wants"][1:] == ["ondemand-db.service ondemand-db-container.service",
+                                 "ondemand-c__.service ondemand-c__-container.service"]
+    assert unit["ExecStart"] == ["/usr/libexec/ondemand-nginx/run --require db --require c++ -- --timeout 60 80"]
+
+
+def test_run_is_told_to_pause_the_container_where_that_is_declared() -> None:
+    unit = settings(units(dataclasses.replace(NGINX, idle=60.0, idle_action="pause"))["ondemand-nginx-container.service"])
+    assert unit["ExecStart"][0].startswith("/usr/libexec/ondemand-nginx/run --pause -- ")
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).map(str.strip).filter(bool))

@@ -1,12 +1,14 @@
-"""What users may rely on of `waitport`: it tells the address once every port listens, looks at least every 10 ms, and ends
-with a line that says what it waited for when the container exits or the time is up."""
+"""What users may rely on of `waitport`: it tells `run` once every port listens, looks at least every 10 ms, and tells it what
+it waited for when the time is up."""
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,20 +155,79 @@ def test_a_zombie_runs_no_more(waitport: ModuleType) -> None:
     assert waitport.alive(os.getpid())
 
 
-def test_the_timeout_is_told_with_what_was_waited_for(
-    waitport: ModuleType, run: Run, capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_timeout_is_told_with_what_was_waited_for(waitport: ModuleType, run: Run) -> None:
     run.started("::1")
     assert waitport.main(["--timeout", "0.05", str(port := free_port(socket.AF_INET6))]) == 1
-    assert capsys.readouterr().err == (
-        f"ondemand-x: waited 0.05 s for the container to listen on [::1]:{port}, in vain (Connection refused); if it needs "
-        'longer, declare ready = { tcp = true, timeout = "..." }\n')
-    assert run.end() == ["failed"]
+    assert run.end() == [
+        f"failed waited 0.05 s for the container to listen on [::1]:{port}, in vain (Connection refused); if it needs "
+        'longer, declare ready = { tcp = true, timeout = "..." }']
+
+
+def test_a_container_whose_text_was_seen_already_is_not_waited_for(waitport: ModuleType, run: Run) -> None:
+    run.server.tell("ready 127.0.0.1")
+    assert waitport.main([str(free_port())]) == 0
+
+
+def declare(waitport: ModuleType, monkeypatch: pytest.MonkeyPatch, directory: Path, ready: dict[str, object]) -> None:
+    """Let waitport find a declaration."""
+    monkeypatch.setitem(sys.modules, "declared", declared := load("declared.py"))
+    (directory / "container.json").write_text(json.dumps({"ready": ready}))
+    monkeypatch.setattr(declared, "DECLARATION", str(directory / "container.json"))
+    monkeypatch.setitem(sys.modules, "httpcheck", load("httpcheck.py"))
+
+
+def test_a_path_is_asked_once_its_port_listens(
+    waitport: ModuleType, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declare(waitport, monkeypatch, tmp_path, {"path": "/healthz", "status": 200, "proxy_protocol": ""})
+    run.started()
+    asked: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        while not asked:
+            with listener.accept()[0] as connection:  # at first one that only looks whether somebody listens
+                asked.extend(filter(None, [connection.recv(65536)]))
+                if asked:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=[listener])
+        server.start()
+        assert waitport.main(["--by", "http", str(listener.getsockname()[1])]) == 0
+        server.join()
+    assert run.end() == ["listens"] and asked[0].startswith(b"GET /healthz HTTP/1.1\r\n")
+
+
+def test_a_text_that_run_has_seen_is_enough(
+    waitport: ModuleType, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declare(waitport, monkeypatch, tmp_path, {"text": "ready to accept"})
+    run.started()
+    threading.Timer(0.05, lambda: run.server.tell("ready 127.0.0.1")).start()
+    assert waitport.main(["--by", "log", "80"]) == 0
+
+
+def test_a_text_that_never_comes_is_told_when_the_time_is_up(
+    waitport: ModuleType, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declare(waitport, monkeypatch, tmp_path, {"text": "ready to accept"})
+    run.started()
+    assert waitport.main(["--timeout", "0.05", "--by", "log", "80"]) == 1
+    assert run.end() == ['failed waited 0.05 s for the container to write "ready to accept", in vain (it did not); if it needs '
+                         'longer, declare ready = { log = ..., timeout = "..." }']
 
 
 def test_where_run_has_ended_it_has_told_why(waitport: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert waitport.main(["80"]) == 1
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("listening", ["127.0.0.1", "::1"])
+def test_of_two_addresses_the_one_is_told_at_which_the_container_listens(waitport: ModuleType, run: Run, listening: str) -> None:
+    run.started("127.0.0.1,::1")
+    with socket.create_server((listening, 0), family=socket.AF_INET6 if ":" in listening else socket.AF_INET) as listener:
+        assert waitport.main([str(listener.getsockname()[1])]) == 0
+    assert run.end() == [f"listens {listening}"]
 
 
 def test_it_waits_until_the_container_is_started(waitport: ModuleType, run: Run) -> None:
@@ -176,11 +237,11 @@ def test_it_waits_until_the_container_is_started(waitport: ModuleType, run: Run)
     assert run.end() == ["listens"]
 
 
-@pytest.mark.parametrize("argv", [[], ["--timeout"], ["--timeout", "x", "80"], ["http"], ["--timeout", "5"]])
+@pytest.mark.parametrize("argv", [[], ["--timeout"], ["--timeout", "x", "80"], ["http"], ["--timeout", "5"], ["--by", "x", "80"]])
 def test_a_call_that_makes_no_sense_shows_how_to_call_it(
     waitport: ModuleType, argv: list[str], capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         waitport.main(argv)
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "Usage: waitport [--timeout SECONDS] PORT...\n"
+    assert capsys.readouterr().err == "Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log] PORT...\n"

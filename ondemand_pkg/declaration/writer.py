@@ -1,0 +1,100 @@
+"""Declarations, written to files.
+
+Knows TOML's syntax of values and how a declaration is laid out for a reader; hides escapes.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_WIDTH = 100  # columns that an array or a table may take on one line
+_SHORT_ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One [container.NAME]: its values by key, in their order, the remarks above it and above single keys."""
+
+    name: str
+    values: Mapping[str, Any]
+    remarks: Sequence[str] = ()
+    of_key: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def declaration(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
+    """Return the text of a declaration; remarks become comments, those of keys without a value included.
+
+    Values are what TOML has: strings, booleans, integers, floats, lists, dicts.  Raises ValueError for anything else and for
+    a string with a surrogate, which no TOML file can hold.
+    """
+    blocks = ["".join(map(_comment, remarks))] if remarks else []
+    for table in tables:
+        head = f"container.{key(table.name)}"
+        lines = [*map(_comment, table.remarks), f"[{head}]\n"]
+        below = {name: item for name, item in table.values.items() if isinstance(item, Mapping) and len(value(item)) > _WIDTH}
+        for name, item in table.values.items():
+            if name not in below:
+                lines += [*map(_comment, table.of_key.get(name, ())), f"{key(name)} = {_laid_out(item)}\n"]
+        for name, texts in table.of_key.items():
+            if name not in table.values:
+                lines += map(_comment, texts)
+        for name, item in below.items():  # whatever follows such a head belongs to it
+            lines += ["\n", *map(_comment, table.of_key.get(name, ())), f"[{head}.{key(name)}]\n"]
+            lines += [f"{key(inner)} = {_laid_out(part)}\n" for inner, part in item.items()]
+        blocks.append("".join(lines))
+    return "\n".join(blocks)
+
+
+def key(name: str) -> str:
+    """Return a key, in quotes where it needs them."""
+    return name if _BARE_KEY.fullmatch(name) else value(name)
+
+
+def value(item: Any) -> str:
+    """Return a value on one line."""
+    if isinstance(item, bool):
+        return str(item).lower()
+    if isinstance(item, int | float):
+        return repr(item)
+    if isinstance(item, str):
+        return '"' + "".join(map(_character, item)) + '"'
+    if isinstance(item, list | tuple):
+        return "[" + ", ".join(map(value, item)) + "]"
+    if isinstance(item, Mapping):
+        return "{ " + ", ".join(f"{key(name)} = {value(inner)}" for name, inner in item.items()) + " }" if item else "{}"
+    raise ValueError(f"TOML has no {type(item).__name__}")
+
+
+def _laid_out(item: Any) -> str:
+    """Return a value, an array that is too long for a line with a line for each element."""
+    line = value(item)
+    if isinstance(item, list | tuple) and len(line) > _WIDTH and len(item) > 1:
+        return "[\n" + "".join(f"    {value(element)},\n" for element in item) + "]"
+    return line
+
+
+def _character(character: str) -> str:
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    code = ord(character)
+    category = unicodedata.category(character)
+    if category == "Cs":
+        raise ValueError(f"U+{code:04X} can't stand in a TOML file")
+    # What is not seen, or turns the reading direction, is written as what it is.
+    if category in ("Cc", "Cf", "Zl", "Zp", "Co", "Cn"):
+        return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+    return character
+
+
+def _comment(text: str) -> str:
+    """Return a comment, a line for each line of the text; an empty text is an empty comment line."""
+    lines = []
+    for line in text.split("\n"):
+        shown = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn") else "?" for c in line)
+        lines.append(f"# {shown}".rstrip() + "\n")
+    return "".join(lines)

@@ -1,0 +1,1 @@
+"""Declarations from what people already have: Compose files, Quadlet files, containers, images."""

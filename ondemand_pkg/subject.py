@@ -1,0 +1,73 @@
+"""The two sides of a comparison: a package file or a declaration.
+
+Knows by which bytes a file is told for what it is; hides the readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ondemand_pkg import tree
+from ondemand_pkg.declaration import reader
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats import read_deb, read_rpm
+from ondemand_pkg.images import Images
+from ondemand_pkg.model import Container
+from ondemand_pkg.package import Package
+
+_MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
+_READERS = {"deb": read_deb.read, "rpm": read_rpm.read}
+_LARGEST_PACKAGE = 512 * 2**20  # bytes
+
+
+def format_of(path: str) -> str | None:
+    """Return "deb" or "rpm" for a package, None for what can only be a declaration; raises OndemandError."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(8)
+    except OSError as error:
+        raise OndemandError(f"{path}: can't be read: {error.strerror}") from None
+    return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), None)
+
+
+def packages(path: str, declared_format: str, environ: Mapping[str, str]) -> list[Package]:
+    """Return the package in a file, or those of a declaration as they would be in ``declared_format``.
+
+    Raises OndemandError where it is neither.
+    """
+    found = format_of(path)
+    if found is None:
+        return [tree.package(_as_built(container, path), declared_format, tree.timestamp(container, environ))
+                for container in reader.read([path])]
+    try:
+        if Path(path).stat().st_size > _LARGEST_PACKAGE:
+            raise ValueError(f"it is larger than {_LARGEST_PACKAGE >> 20} MiB")
+        return [_READERS[found](Path(path).read_bytes())]
+    except (ValueError, OSError) as error:
+        raise OndemandError(f"{path}: this .{found} can't be read: {error}") from None
+
+
+def _as_built(container: Container, path: str) -> Container:
+    """Return a container with the digest that a build would pin it to."""
+    if container.bundle:
+        raise OndemandError(f"{path}: container.{container.name} carries its image (bundle); build the package and compare that")
+    return Images(Path(path).parent).resolved(container)
+
+
+def sides(old: str, new: str, environ: Mapping[str, str]) -> tuple[list[Package], list[Package], bool]:
+    """Return the packages on both sides of a comparison, and whether they are of two formats.
+
+    A declaration stands for packages of the other side's format (.deb where both are declarations), and beside a package
+    for the one of its name alone.  Raises OndemandError.
+    """
+    formats = format_of(old), format_of(new)
+    declared = formats[0] or formats[1] or "deb"
+    found = packages(old, declared, environ), packages(new, declared, environ)
+    for packaged, path, one, other in ((formats[0], new, *found), (formats[1], old, *found[::-1])):
+        if packaged:
+            name = one[0].name
+            other[:] = [package for package in other if package.name == name]
+            if not other:
+                raise OndemandError(f"{path}: it holds no {name}; compare the two files of one container")
+    return *found, None not in formats and formats[0] != formats[1]

@@ -1,0 +1,116 @@
+"""The numbers of this service for Prometheus, in a file that its node exporter reads.
+
+Knows the metrics' names and the text format (https://prometheus.io/docs/instrumenting/exposition_formats/); hides that counters
+are kept in the file itself, which outlives the service and the host's restart, and is replaced as a whole.
+"""
+
+import os
+import re
+import time
+
+from names import PACKAGE, STATE, say
+
+NAME = PACKAGE[len("ondemand-"):]
+BUCKETS = ("0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "60", "+Inf")  # seconds
+DURATION = "ondemand_wake_duration_seconds"
+# Every service of a host has a file of its own: a text that differed between two of them would be an error to the exporter.
+METRICS = (
+    ("ondemand_awake", "gauge", "Whether the container is awake (1) or asleep (0)."),
+    ("ondemand_connections", "gauge", "Connections of clients that were open when the file was written."),
+    ("ondemand_consecutive_wake_failures", "gauge", "Wakes in a row that failed, up to the last one."),
+    ("ondemand_last_wake_duration_seconds", "gauge", "How long the last wake took, to the first byte of the answer."),
+    ("ondemand_last_wake_timestamp_seconds", "gauge", "When the last wake was complete, in seconds since 1970."),
+    (DURATION, "histogram", "How long wakes took, to the first byte of the answer."),
+    ("ondemand_wake_failures_total", "counter", "Wakes that failed."),
+    ("ondemand_wakes_total", "counter", "Wakes after which the container was ready."),
+)
+SAMPLE = re.compile(r'(ondemand_[a-z_]+)\{name="(?:[^"\\]|\\.)*"(?:,le="([^"]*)")?\} ([0-9.e+-]+)')
+TOLD = STATE + "/metrics-told"  # there once it was told that the file can't be written
+
+
+class Metrics:
+    """The file of this service in a directory; each change is written at once."""
+
+    def __init__(self, directory):
+        self.path = "{}/{}.prom".format(directory, PACKAGE)
+        self.values = {"ondemand_wake_failures_total": 0, "ondemand_wakes_total": 0, "ondemand_consecutive_wake_failures": 0,
+                       DURATION + "_sum": 0, DURATION + "_count": 0}
+        self.values.update(((DURATION + "_bucket", bound), 0) for bound in BUCKETS)
+        try:
+            with open(self.path) as stream:
+                self.values.update(parsed(stream.read()))
+        except (OSError, ValueError):
+            pass  # the first wake, or no file of ours
+
+    def woken(self, seconds):
+        self.add("ondemand_wakes_total")
+        self.add(DURATION + "_sum", seconds)
+        self.add(DURATION + "_count")
+        for bound in BUCKETS:
+            if seconds <= float(bound):
+                self.add((DURATION + "_bucket", bound))
+        self.write(ondemand_awake=1, ondemand_last_wake_duration_seconds=seconds,
+                   ondemand_last_wake_timestamp_seconds=round(time.time(), 3), ondemand_consecutive_wake_failures=0)
+
+    def ended(self, failures):
+        """The container sleeps; so many starts in a row have failed, this one too (0: it did not fail)."""
+        if failures:
+            self.add("ondemand_wake_failures_total")
+        if "ondemand_connections" in self.values:  # systemd's proxy does not tell of them
+            self.values["ondemand_connections"] = 0
+        self.write(ondemand_awake=0, ondemand_consecutive_wake_failures=failures)
+
+    def connected(self, connections):
+        self.write(ondemand_connections=connections)
+
+    def add(self, key, amount=1):
+        self.values[key] = round(self.values.get(key, 0) + amount, 3)
+
+    def write(self, **changes):
+        self.values.update(changes)
+        try:
+            with open(self.path + ".new", "w") as stream:
+                stream.write(text(NAME, self.values))
+            os.rename(self.path + ".new", self.path)
+        except OSError as error:
+            self.tell_once(error)
+
+    def tell_once(self, error):
+        try:
+            with open(TOLD, "x"):
+                say("the metrics can't be written: {}: {}; the node exporter's package makes the directory, or declare another "
+                    "with the key 'metrics'".format(self.path, error.strerror))
+        except OSError:
+            pass
+
+
+def text(name, values):
+    """Return the file's text; ``values`` by the sample's name, those of buckets by (name, bound)."""
+    label = 'name="{}"'.format(escaped(name))
+    lines = []
+    for metric, kind, meaning in METRICS:
+        if kind == "histogram":
+            samples = [(metric + "_bucket{{{},le=\"{}\"}}".format(label, bound), values[metric + "_bucket", bound])
+                       for bound in BUCKETS]
+            samples += [("{}_{}{{{}}}".format(metric, part, label), values[metric + "_" + part]) for part in ("sum", "count")]
+        else:
+            samples = [("{}{{{}}}".format(metric, label), values[metric])] if metric in values else []
+        if samples:
+            lines += ["# HELP {} {}".format(metric, meaning), "# TYPE {} {}".format(metric, kind)]
+            lines += ["{} {}".format(sample, value) for sample, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def parsed(written):
+    """Return the values of a file's text."""
+    found = {}
+    for line in written.splitlines():
+        match = SAMPLE.match(line)
+        if match:
+            metric, bound, value = match.groups()
+            found[(metric, bound) if bound else metric] = float(value) if "." in value or "e" in value else int(value)
+    return found
+
+
+def escaped(value):
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,53 @@
+"""Debian 13's lintian, and rpmlint, find no error and no warning in any kind of package; tests/oracle asks this machine's
+lintian, of Debian 12."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+from pathlib import Path
+
+from requirements import need
+
+from ondemand_pkg import build
+from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.model import CarriedImage, Container, Volume
+from ondemand_pkg.package import Stored
+
+from . import roots
+
+EXAMPLES = sorted(str(path) for path in (Path(__file__).parents[2] / "examples").glob("*.toml"))
+RPMLINT = Path(__file__).parents[1] / "oracle/rpmlint.toml"
+# Nothing of the root file system is written to: what is mounted is so for this process alone.
+LINTIAN = """mount -t proc proc "$0/proc" && mount --bind "$1" "$0/mnt" && mount -t tmpfs tmpfs "$0/tmp" &&
+exec chroot "$0" sh -c 'exec lintian --allow-root --fail-on error,warning --tag-display-limit 0 /mnt/*.deb'"""
+
+
+def every_kind(directory: Path) -> list[Container]:
+    """The examples, one with every file and script that a package may have, and one in the maintainer's own words."""
+    containers = read(EXAMPLES)
+    image = directory / "image.tar"
+    image.write_bytes(b"a layer" * 1000)
+    content = image.read_bytes()
+    stored = Stored(image, len(content), hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest())
+    rich = dataclasses.replace(containers[0], name="c++.web-1", carried=CarriedImage("ondemand/web:1", stored),
+                               volumes=(Volume("data", "/data"),), purge_volumes=True)
+    own = dataclasses.replace(containers[0], name="own", description="Company web front", license="Apache-2.0",
+                              maintainer="Jörg Example <joerg@example.com>", homepage="https://intranet.example/web")
+    return [*containers, rich, own]
+
+
+def test_lintian_of_debian_13_finds_no_error_and_no_warning(tmp_path: Path) -> None:
+    need("mmdebstrap", "unshare", root=True)
+    build.write(build.tasks(every_kind(tmp_path), ["deb"], {}), tmp_path / "dist")
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", LINTIAN, roots.tool("trixie", "lintian"), tmp_path / "dist"],
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_rpmlint_finds_no_error_and_no_warning(tmp_path: Path) -> None:
+    need("rpmlint")
+    rpms = build.write(build.tasks(every_kind(tmp_path), ["rpm"], {}), tmp_path / "dist")
+    done = subprocess.run(["rpmlint", "--config", RPMLINT, *rpms], capture_output=True, text=True)
+    assert done.returncode == 0 and "0 errors, 0 warnings" in done.stdout, done.stdout

@@ -1,0 +1,293 @@
+"""What administrators may rely on of what is told of wakes and services, on Debian 12 and 13."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import jinja2
+import markupsafe
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+import ondemand_pkg
+from ondemand_pkg.host.systemd import FAILED, WOKEN
+from ondemand_pkg.templates import DIRECTORY
+
+from .conftest import built
+from .machine import Machine
+
+SITE = """
+[package]
+version = "1"
+
+[container.web]
+image = "nginx:1.27"
+ports = ["80:80", "/run/web.sock:80"]
+idle  = "1s"
+
+[container.proxied]
+image = "nginx:1.27"
+ports = ["8081:80"]
+proxy = "systemd-socket-proxyd"
+
+[container.later]
+image = "localhost:1/later:1"
+ports = ["8082:80"]
+
+[container.long]
+image = "servers:1"
+ports = ["8083:80"]
+idle  = "10min"
+
+[container.counted]
+image   = "servers:1"
+ports   = ["8084:80"]
+metrics = true
+
+[container.naps]
+image       = "servers:1"
+ports       = ["8085:80", "/run/naps.sock:80"]
+idle        = "1s"
+idle_action = "pause"
+"""
+METRICS = "/var/lib/prometheus/node-exporter"
+TOOL = "/opt/tool"
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+def install_tool(machine: Machine) -> None:
+    """Lay the tool and the libraries that it imports, all of them Python alone, where the host's Python finds them."""
+    for module in (click, jinja2, markupsafe, yaml, ondemand_pkg):
+        directory = Path(str(module.__file__)).parent
+        shutil.copytree(directory, machine.path(f"{TOOL}/{directory.name}"), ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copytree(DIRECTORY, machine.path(f"{TOOL}/ondemand_pkg/templates"), dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def site(host: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    install_tool(host)
+    packages = built(tmp_path_factory.mktemp("status"), SITE)
+    host.apt_install(*(path for key, path in packages.items() if key.startswith("deb/")))
+    yield host
+
+
+def status(machine: Machine, *argv: str, user: tuple[str, ...] = (), check: bool = True) -> Any:
+    return machine.run(*user, "env", f"PYTHONPATH={TOOL}", "python3", "-m", "ondemand_pkg", "status", *argv, check=check)
+
+
+def service(machine: Machine, name: str) -> dict[str, Any]:
+    (found,) = json.loads(status(machine, "--json", name).stdout)["services"]
+    return dict(found)
+
+
+def records(machine: Machine, name: str, message_id: str) -> list[dict[str, str]]:
+    """Return the records of a service, oldest first, by their fields without the prefix."""
+    machine.run("journalctl", "--sync")
+    lines = machine.run("journalctl", "--output=json", f"MESSAGE_ID={message_id}", f"ONDEMAND_NAME={name}").stdout
+    return [{key.removeprefix("ONDEMAND_"): value for key, value in json.loads(line).items()} for line in lines.splitlines()]
+
+
+def until_down(machine: Machine, name: str) -> None:
+    machine.sh(f"until systemctl is-active ondemand-{name}-container | grep -q 'inactive\\|failed'; do :; done", timeout=60)
+
+
+def until_recorded(machine: Machine, name: str, count: int) -> None:
+    machine.sh(f"until [ $(journalctl --output=cat MESSAGE_ID={WOKEN} ONDEMAND_NAME={name} | wc -l) = {count} ]; do :; done",
+               timeout=60)
+
+
+def test_what_was_never_woken_is_asleep(site: Machine) -> None:
+    assert service(site, "web") == {
+        "name": "web", "state": "asleep", "ports": ["[::]:80", "/run/web.sock"], "connections": 0, "idle_left_s": None,
+        "last_wake": None, "wake_time": None, "failures": 0, "failures_in_a_row": 0, "last_failure": None, "next_attempt": None}
+
+
+def test_a_wake_is_one_record_with_who_woke_and_how_long_each_phase_took(site: Machine) -> None:
+    assert site.get("http://127.0.0.1/") == "200"
+    until_recorded(site, "web", 1)
+    (record,) = records(site, "web", WOKEN)
+    phases = [int(record[f"{phase}_MS"]) for phase in ("QUEUED", "ENGINE_START", "READY", "FIRST_BYTE")]
+    assert min(phases) >= 0 and int(record["TOTAL_MS"]) == sum(phases) > 0
+    assert (record["CLIENT"], record["UNIT"], record["PRIORITY"]) == ("127.0.0.1", "ondemand-web.service", "6")
+    assert record["MESSAGE"] == "woken by 127.0.0.1 in {} ms (queued {}, engine {}, ready {}, first byte {})".format(
+        sum(phases), *phases)
+    assert record["MESSAGE"] in site.journal("ondemand-web-container"), "it stands among the unit's own messages"
+    until_down(site, "web")
+    wake = service(site, "web")["last_wake"]
+    assert [wake["client"], *(wake[f"{phase}_ms"] for phase in ("queued", "engine_start", "ready", "first_byte", "total"))] == [
+        "127.0.0.1", *phases, sum(phases)]
+
+
+def test_a_client_of_a_unix_socket_is_recorded_by_its_user(site: Machine) -> None:
+    site.run("curl", "--silent", "--fail", "--unix-socket", "/run/web.sock", "--output", "/dev/null", "http://web/")
+    until_recorded(site, "web", 2)
+    assert records(site, "web", WOKEN)[-1]["CLIENT"] == "uid:0"
+    until_down(site, "web")
+
+
+def test_a_wake_without_a_client_is_recorded_too(site: Machine) -> None:
+    site.run("systemctl", "start", "ondemand-web-container")
+    until_recorded(site, "web", 3)
+    record = records(site, "web", WOKEN)[-1]
+    assert record["MESSAGE"].startswith("woken without a client in ") and "CLIENT" not in record and "FIRST_BYTE_MS" not in record
+    site.run("systemctl", "stop", "ondemand-web-container")
+
+
+def test_with_systemds_proxy_what_is_known_is_recorded(site: Machine) -> None:
+    assert site.get("http://127.0.0.1:8081/") == "200"
+    until_recorded(site, "proxied", 1)
+    (record,) = records(site, "proxied", WOKEN)
+    assert int(record["TOTAL_MS"]) == sum(int(record[f"{phase}_MS"]) for phase in ("QUEUED", "ENGINE_START", "READY"))
+    assert "CLIENT" not in record
+
+
+@contextlib.contextmanager
+def open_clients(machine: Machine, port: int, count: int) -> Iterator[None]:
+    """Hold some connections open that never say anything."""
+    hold = "import socket, sys; s = [socket.create_connection(('127.0.0.1', %d)) for _ in range(%d)]; print(flush=True); input()"
+    process = machine.start("python3", "-c", hold % (port, count))
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.communicate("\n")
+
+
+def test_what_is_awake_is_told_with_its_connections_and_the_time_that_is_left(site: Machine) -> None:
+    with open_clients(site, 8083, 3):
+        assert site.get("http://127.0.0.1:8083/") == "200"
+        found = service(site, "long")
+        assert (found["state"], found["connections"]) == ("awake", 3) and 500 < found["idle_left_s"] <= 600
+
+
+def test_a_failing_service_is_told_with_its_reason_until_it_heals(site: Machine) -> None:
+    site.clients(1, ("127.0.0.1", 8082))
+    until_down(site, "later")
+    site.run("journalctl", "--sync")
+    found = service(site, "later")
+    assert found["state"] == "failing"
+    assert found["failures_in_a_row"] >= 1 and found["next_attempt"] and found["last_wake"] is None
+    assert "'docker create' failed for the image localhost:1/later:1" in found["last_failure"]["reason"]
+    record = records(site, "later", FAILED)[0]
+    client = record.get("CLIENT")  # not known where the start fails before the relay is there
+    assert client in ("127.0.0.1", None) and found["last_failure"]["client"] == client
+    assert record["MESSAGE"] == ("the wake by 127.0.0.1 failed" if client else "the wake failed")
+    assert record["FAILURES"] == "1" and record["PRIORITY"] == "4"
+    assert "'docker create' failed" in status(site, "later").stdout
+    site.run("docker", "tag", "servers:1", "localhost:1/later:1")
+    site.until_answered("http://127.0.0.1:8082/")
+    until_recorded(site, "later", 1)
+    found = service(site, "later")
+    assert (found["state"], found["last_wake"]["client"]) == ("awake", "127.0.0.1") and found["failures"] >= 1
+    site.run("systemctl", "stop", "ondemand-later-container")
+    assert service(site, "later")["state"] == "asleep"
+
+
+def test_what_is_paused_is_told_and_its_wakes_are_records_too(site: Machine) -> None:
+    for wakes in (1, 2):
+        assert site.get("http://127.0.0.1:8085/") == "200"
+        until_recorded(site, "naps", wakes)
+        site.sh("until systemctl show --property=StatusText ondemand-naps-container | grep -q paused; do :; done", timeout=60)
+        found = service(site, "naps")
+        assert (found["state"], found["wake_time"]["count"], found["last_wake"]["client"]) == ("paused", wakes, "127.0.0.1")
+    site.run("curl", "--silent", "--fail", "--unix-socket", "/run/naps.sock", "--output", "/dev/null", "http://naps/")
+    until_recorded(site, "naps", 3)
+    wake = service(site, "naps")["last_wake"]
+    before, last = (int(record["__REALTIME_TIMESTAMP"]) / 1000 for record in records(site, "naps", WOKEN)[1:])
+    assert wake["client"] == "uid:0" and wake["queued_ms"] < last - before, "counted from the client, not from the relay"
+    assert wake["total_ms"] == sum(wake[f"{phase}_ms"] for phase in ("queued", "engine_start", "ready", "first_byte"))
+
+
+def test_what_an_administrator_closed_is_disabled(site: Machine) -> None:
+    site.run("systemctl", "disable", "--now", "ondemand-proxied.socket")
+    site.run("systemctl", "stop", "ondemand-proxied-container")
+    assert service(site, "proxied")["state"] == "disabled"
+    site.run("systemctl", "enable", "--now", "ondemand-proxied.socket")
+
+
+def test_the_table_has_a_line_for_each_service_and_no_colour_in_a_file(site: Machine) -> None:
+    done = status(site)
+    head, *rows = done.stdout.splitlines()
+    assert [row.split()[0] for row in rows] == ["counted", "later", "long", "naps", "proxied", "web"]
+    assert head.split()[:3] == ["NAME", "STATE", "CONN"] and "\x1b" not in done.stdout and not done.stderr
+    assert max(map(len, rows)) <= 80
+
+
+def test_other_users_learn_what_they_may_and_are_told_what_is_missing(site: Machine) -> None:
+    done = status(site, user=AS_NOBODY)
+    assert [row.split()[:3] for row in done.stdout.splitlines()[1:]] == [
+        ["counted", "asleep", "0"], ["later", "asleep", "0"], ["long", "awake", "0"], ["naps", "paused", "0"],
+        ["proxied", "asleep", "0"], ["web", "asleep", "0"]]
+    assert "systemd-journal" in done.stderr and "only root" in done.stderr
+    found = json.loads(status(site, "--json", user=AS_NOBODY).stdout)
+    assert found["not_readable"] == ["journal", "idle_left"] and found["services"][0]["failures"] is None
+
+
+def test_records_that_another_user_wrote_are_not_believed(site: Machine) -> None:
+    before = service(site, "long")
+    site.run(*AS_NOBODY, "logger", "--journald", input=f"MESSAGE_ID={WOKEN}\nMESSAGE=woken\nONDEMAND_NAME=long\n"
+             "ONDEMAND_TOTAL_MS=1\nONDEMAND_CLIENT=nobody\n")
+    assert len(records(site, "long", WOKEN)) == 2 and service(site, "long")["last_wake"] == before["last_wake"]
+
+
+def test_a_name_that_is_not_there_is_told_with_those_that_are(site: Machine) -> None:
+    done = status(site, "wbe", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: no on-demand service of this host is called 'wbe'; known are: counted, later, long, naps, proxied, web\n")
+
+
+def metrics(machine: Machine) -> dict[str, float]:
+    """Return the samples of the file that the exporter reads, by their names and bounds."""
+    text = machine.run("cat", f"{METRICS}/ondemand-counted.prom").stdout
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert {sample.labels["name"] for sample in samples} == {"counted"}
+    return {sample.name.removeprefix("ondemand_") + sample.labels.get("le", ""): sample.value for sample in samples}
+
+
+def wake_counted(machine: Machine, wakes: int) -> None:
+    machine.until_answered("http://127.0.0.1:8084/")
+    until_recorded(machine, "counted", wakes)
+
+
+def sleep_counted(machine: Machine) -> None:
+    machine.run("systemctl", "stop", "ondemand-counted-container")
+
+
+def test_where_there_is_no_directory_for_metrics_clients_are_answered_and_it_is_said_once(site: Machine) -> None:
+    for wakes in (1, 2):
+        wake_counted(site, wakes)
+        sleep_counted(site)
+    assert site.journal("ondemand-counted-container").count("the metrics can't be written") == 1
+
+
+def test_the_metrics_follow_the_service_and_go_with_its_package(site: Machine) -> None:
+    site.run("mkdir", "-p", METRICS)
+    with open_clients(site, 8084, 3):
+        wake_counted(site, 3)
+        site.sh(f"until grep -q '^ondemand_connections' {METRICS}/*.prom; do :; done", timeout=60)
+        found = metrics(site)
+        assert (found["awake"], found["wakes_total"], found["wake_failures_total"]) == (1, 1, 0)
+        assert found["connections"] in (3, 4), "those that are held open, and perhaps the one that asked"
+        (record,) = records(site, "counted", WOKEN)[2:]
+        assert found["last_wake_duration_seconds"] == int(record["TOTAL_MS"]) / 1000
+        site.run("docker", "kill", "ondemand-counted")
+    until_down(site, "counted")
+    found = metrics(site)
+    assert (found["awake"], found["connections"]) == (0, 0)
+    assert (found["wake_failures_total"], found["consecutive_wake_failures"]) == (1, 1)
+    wake_counted(site, 4)
+    sleep_counted(site)
+    found = metrics(site)
+    assert (found["awake"], found["wakes_total"], found["wake_duration_seconds_count"], found["consecutive_wake_failures"]) == (
+        0, 2, 2, 0)
+    site.run("apt-get", "remove", "-y", "ondemand-counted")
+    assert site.run("ls", METRICS).stdout == ""

@@ -1,0 +1,93 @@
+"""The mistakes of a new user: each ends in one message that names the remedy, and in no traceback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ondemand_pkg.cli import cli
+
+GOOD = '[container.web]\nimage = "nginx:1.27"\nversion = "1"\nports = ["80:80"]\n'
+
+
+@pytest.fixture(autouse=True)
+def _work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("web.toml").write_text(GOOD)
+    Path("compose.yaml").write_text("services:\n  web:\n    image: nginx\n    ports: ['80:80']\n")
+    Path("directory").mkdir()
+
+
+def run(*argv: str) -> Result:
+    done = CliRunner(env={"DOCKER_HOST": "unix:///nowhere/docker.sock"}).invoke(cli, argv, prog_name="ondemand-pkg")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+CALLS = {
+    "no command": ([], 2, "Usage: ondemand-pkg"),
+    "a command misspelt": (["bild", "web.toml"], 2, "Did you mean 'build'?"),
+    "no file": (["build"], 2, "Missing argument 'FILE...'"),
+    "one side of a comparison": (["diff", "web.toml"], 2, "Missing argument 'NEW'"),
+    "a format that is none": (["build", "--format", "apk", "web.toml"], 2, "is not one of 'deb', 'rpm'"),
+    "an option misspelt": (["build", "--outptu", "x", "web.toml"], 2, "--output"),
+    "a file that is not there": (["build", "gone.toml"], 1, "'ondemand-pkg init IMAGE -o FILE' writes a declaration"),
+    "a directory": (["check", "directory"], 1, "name the files in it"),
+    "a Compose file": (["build", "compose.yaml"], 1, "'ondemand-pkg import' writes one from a Compose or Quadlet file"),
+    "a declaration imported": (["import", "web.toml"], 1, "neither a Compose file (.yaml, .yml) nor a Quadlet file (.container)"),
+    "no engine": (["init", "nginx"], 1, "start one ('systemctl start docker')"),
+    "an image that is a URL": (["init", "https://nginx"], 1, 'allowed: an image as Docker names it, such as "nginx:1.27"'),
+    "a file that is there": (["init", "nginx", "--offline", "-o", "web.toml"], 1, "or --force to overwrite it"),
+    "nothing to import": (["import"], 2, "give either a FILE or --container NAME"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_is_off_is_told_what_to_do(name: str) -> None:
+    argv, status, remedy = CALLS[name]
+    done = run(*argv)
+    assert (done.exit_code, done.stdout) == (status, "") or not argv
+    assert remedy in " ".join(done.output.split())
+
+
+DECLARATIONS = {
+    "keys without a table": (GOOD.partition("\n")[2], "write a line [container.NAME] above it"),
+    "a table misspelt": (GOOD.replace("[container", "[containers"), 'did you mean "container"?'),
+    "a name in capitals": (GOOD.replace("web]", "Web]"), "allowed: lower-case letters, digits"),
+    "no version": (GOOD.replace('version = "1"\n', ""), 'missing; write version = "1.27.0" here or in [package]'),
+    "a version without quotes": (GOOD.replace('"1"', "1.2"), 'write "1.2"'),
+    "a version with a v": (GOOD.replace('"1"', '"v1"'), "that begins with a digit"),
+    "a value without quotes": (GOOD.replace('"nginx:1.27"', "nginx"), "x.toml:2: no valid TOML"),
+    "one port": (GOOD.replace('["80:80"]', "80"), 'such as "80:8080"'),
+    "a port without a target": (GOOD.replace('"80:80"', '"80"'), 'such as "80:8080"'),
+    "UDP": (GOOD.replace("80:80", "80:80/udp"), "allowed: TCP ports"),
+    "a host's name in a port": (GOOD.replace("80:80", "localhost:80:80"), "'localhost' is no IP address"),
+    "a key misspelt": (GOOD.replace("ports", "port"), 'did you mean "ports"?'),
+    "environment": (GOOD + 'environment = { A = "b" }\n', "unknown key; write env"),
+    "depends_on": (GOOD + 'depends_on = ["db"]\n', "unknown key; write requires"),
+    "restart": (GOOD + 'restart = "always"\n', "systemd starts the container at the next connection"),
+    "mem_limit": (GOOD + 'mem_limit = "1g"\n', "unknown key; write memory"),
+    "env_file": (GOOD + 'env_file = "x"\n', "secrets into /etc/ondemand/web.env"),
+    "a number in env": (GOOD + "env = { A = 1 }\n", 'write "1"'),
+    "a nameless volume": (GOOD + 'volumes = ["/data"]\n', 'write "NAME:/data"'),
+    "a relative path": (GOOD + 'volumes = ["./x:/y"]\n', "neither an absolute path nor the name of a volume"),
+    "a size without a unit": (GOOD + 'memory = "256"\n', 'such as "256m"'),
+    "seconds as a number": (GOOD + "idle = 600\n", 'such as "10s", "1min 30s"'),
+    "a command line": (GOOD + 'command = "serve -x"\n', "an array of"),
+    "an option that is reserved": (GOOD + 'create_args = ["--restart=always"]\n', "systemd starts and stops the container"),
+    "two on one port": (GOOD + GOOD.replace("web]", "b]"), "give one of them another address"),
+    "one that requires itself": (GOOD + 'requires = ["web"]\n', "leave one of these names out"),
+}
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_a_mistake_in_a_declaration_is_told_with_its_place_and_remedy(name: str) -> None:
+    text, remedy = DECLARATIONS[name]
+    Path("x.toml").write_text(text)
+    done = run("build", "x.toml")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: x.toml") and remedy in line], done.stderr
+    assert "dist" not in os.listdir()
