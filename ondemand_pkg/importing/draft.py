@@ -34,7 +34,8 @@ class Note:
 
     def __str__(self) -> str:
         # What comes from a foreign file must neither end the line nor steer the terminal.
-        return "".join(character if character.isprintable() else "?" for character in f"{self.place}: {self.what}: {self.instead}")
+        whole = f"{self.place}: {self.what}: {self.instead}"
+        return "".join(character if character.isprintable() else "?" for character in whole)
 
 
 @dataclass
