@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archives import packed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from ondemand_pkg.formats import read_rpm, rpm, rpmsign
 from ondemand_pkg.model import Container, Port, TcpAddress
 
 PACKAGE = tree.package(Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),)), "rpm", 0)
-DATA = rpm.pack(PACKAGE)
+DATA = packed(rpm, PACKAGE)
 
 
 @given(st.binary(min_size=1, max_size=6000))
