@@ -207,7 +207,7 @@ def _specification(entry: Entry) -> dict[str, Any]:
 
 def _digest(entry: Entry) -> str:
     """Return a text that differs where two entries differ."""
-    return f"{entry.kind.value} {entry.mode:o} {entry.owner} {entry.group} {entry.target} {entry.data.hex()}"
+    return f"{entry.kind.value} {entry.mode:o} {entry.owner} {entry.group} {entry.target} {entry.sha256()}"
 
 
 def _container(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
