@@ -18,12 +18,13 @@ from ondemand_pkg.model import Container, Ready, ReadyKind
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
+_NO_KEYS = ("name", "carried")  # of a table
 _ORDER = ("image", "version", "release", "ports", "description")  # what a reader asks first
 
 
 def as_toml(container: Container) -> str:
     """Return the declaration of a container, without the keys that have their default."""
-    values = {field.name: getattr(container, field.name) for field in dataclasses.fields(container) if field.name != "name"}
+    values = {field.name: getattr(container, field.name) for field in dataclasses.fields(container) if field.name not in _NO_KEYS}
     defaults = {field.name: field.default for field in dataclasses.fields(container)}
     keys = [*_ORDER, *(key for key in values if key not in _ORDER)]
     shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]

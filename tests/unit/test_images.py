@@ -141,6 +141,16 @@ def test_a_package_with_its_image_has_it_and_a_container_that_is_made_from_it(tm
     assert (declared["image"], declared["archive"]) == (image.name, entry.path)
 
 
+@pytest.mark.parametrize("format_name", sorted(FORMATS))
+def test_where_the_builder_keeps_the_image_for_a_while_is_no_part_of_the_package(tmp_path: Path, format_name: str) -> None:
+    image = carried(tmp_path)
+    elsewhere = dataclasses.replace(image.archive, path=tmp_path / "elsewhere")
+    elsewhere.path.write_bytes(image.archive.path.read_bytes())
+    one, other = (packed(FORMATS[format_name], tree.package(dataclasses.replace(WEB, carried=each), format_name, 0))
+                  for each in (image, dataclasses.replace(image, archive=elsewhere)))
+    assert one == other
+
+
 def test_the_spec_follows_the_image_that_is_carried_and_not_the_tag(tmp_path: Path) -> None:
     image = carried(tmp_path)
     one, same, other = (
