@@ -18,7 +18,7 @@ from archives import packed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondemand_pkg import build, subject, tree
+from ondemand_pkg import build, tree
 from ondemand_pkg.docker_create import specification
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
@@ -121,13 +121,6 @@ def test_an_image_with_a_digest_is_pinned_already(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     pinned = dataclasses.replace(WEB, image=f"nginx@sha256:{'a' * 64}", pin=True)
     assert Images(tmp_path).resolved(pinned) == pinned
-
-
-def test_a_comparison_with_a_declaration_that_carries_its_image_is_told_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "web.toml"
-    path.write_text('[container.web]\nimage = "x"\nversion = "1"\nports = ["80:80"]\nbundle = true\n')
-    with pytest.raises(OndemandError, match=r"container.web carries its image \(bundle\); build the package and compare that"):
-        subject.packages(str(path), "deb", {})
 
 
 @pytest.mark.parametrize("format_name", sorted(FORMATS))
