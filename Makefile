@@ -1,4 +1,10 @@
-# `make bench` prints speeds side by side and draws them for docs/performance.md; everything else is in the README.
+# `make bench` prints speeds side by side and draws them for docs/performance.md, `make packages` builds the program's own packages;
+# everything else is in the README.
 .PHONY: bench
 bench:
 	sh tools/bench --plot docs/performance.png --plot docs/performance.svg
+
+# The program's own .deb and .rpm, into dist.
+.PHONY: packages
+packages:
+	sh tools/packages

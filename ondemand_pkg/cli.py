@@ -118,8 +118,9 @@ def diff_command(report: Report, old: str, new: str, as_json: bool) -> None:
     Exit status as diff(1) has it: 0 nothing, 1 something, 2 trouble.
     """
     try:
-        before, after, formats_differ = subject.sides(old, new, os.environ)
-        found = [difference for difference in difference_of.compare(before, after, formats_differ) if difference]
+        with tempfile.TemporaryDirectory(prefix="ondemand-pkg-") as temporary:
+            before, after, formats_differ = subject.sides(old, new, os.environ, Images(Path(temporary)))
+            found = [difference for difference in difference_of.compare(before, after, formats_differ) if difference]
     except ValueError as error:
         raise OndemandError(f"{old}, {new}: {error}") from None
     if formats_differ:

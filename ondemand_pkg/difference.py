@@ -207,7 +207,7 @@ def _specification(entry: Entry) -> dict[str, Any]:
 
 def _digest(entry: Entry) -> str:
     """Return a text that differs where two entries differ."""
-    return f"{entry.kind.value} {entry.mode:o} {entry.owner} {entry.group} {entry.target} {entry.data.hex()}"
+    return f"{entry.kind.value} {entry.mode:o} {entry.owner} {entry.group} {entry.target} {entry.sha256()}"
 
 
 def _container(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -295,7 +295,7 @@ def _notes(difference: Difference, old: _Parts, new: _Parts) -> Iterator[str]:
         if path in new.configuration and new.configuration[path] != digest:
             yield f"an edited {path} is kept: dpkg asks, rpm writes the new one to {path}.rpmnew"
     if difference.container and difference.old != difference.new:
-        yield "the container from before stays, stopped, as NAME.previous; a downgrade takes it back"
+        yield f"the container from before stays, stopped, as {old.specification['container']}.previous; a downgrade takes it back"
 
 
 def _short(text: str | None) -> str:

@@ -13,7 +13,6 @@ from ondemand_pkg.declaration import reader
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import read_deb, read_rpm
 from ondemand_pkg.images import Images
-from ondemand_pkg.model import Container
 from ondemand_pkg.package import Package
 
 _MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
@@ -31,15 +30,15 @@ def format_of(path: str) -> str | None:
     return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), None)
 
 
-def packages(path: str, declared_format: str, environ: Mapping[str, str]) -> list[Package]:
+def packages(path: str, declared_format: str, environ: Mapping[str, str], images: Images) -> list[Package]:
     """Return the package in a file, or those of a declaration as they would be in ``declared_format``.
 
     Raises OndemandError where it is neither.
     """
     found = format_of(path)
     if found is None:
-        return [tree.package(_as_built(container, path), declared_format, tree.timestamp(container, environ))
-                for container in reader.read([path])]
+        return [tree.package(container, declared_format, tree.timestamp(container, environ))
+                for container in map(images.resolved, reader.read([path]))]
     try:
         if Path(path).stat().st_size > _LARGEST_PACKAGE:
             raise ValueError(f"it is larger than {_LARGEST_PACKAGE >> 20} MiB")
@@ -48,14 +47,7 @@ def packages(path: str, declared_format: str, environ: Mapping[str, str]) -> lis
         raise OndemandError(f"{path}: this .{found} can't be read: {error}") from None
 
 
-def _as_built(container: Container, path: str) -> Container:
-    """Return a container with the digest that a build would pin it to."""
-    if container.bundle:
-        raise OndemandError(f"{path}: container.{container.name} carries its image (bundle); build the package and compare that")
-    return Images(Path(path).parent).resolved(container)
-
-
-def sides(old: str, new: str, environ: Mapping[str, str]) -> tuple[list[Package], list[Package], bool]:
+def sides(old: str, new: str, environ: Mapping[str, str], images: Images) -> tuple[list[Package], list[Package], bool]:
     """Return the packages on both sides of a comparison, and whether they are of two formats.
 
     A declaration stands for packages of the other side's format (.deb where both are declarations), and beside a package
@@ -63,7 +55,7 @@ def sides(old: str, new: str, environ: Mapping[str, str]) -> tuple[list[Package]
     """
     formats = format_of(old), format_of(new)
     declared = formats[0] or formats[1] or "deb"
-    found = packages(old, declared, environ), packages(new, declared, environ)
+    found = packages(old, declared, environ, images), packages(new, declared, environ, images)
     for packaged, path, one, other in ((formats[0], new, *found), (formats[1], old, *found[::-1])):
         if packaged:
             name = one[0].name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -77,17 +77,21 @@ def _deb(data: bytes) -> Facts:
     _check(name, _DEB_NAME, "name")
     _check(version, _DEB_VERSION, "version")
     _check(architecture, _ARCHITECTURE, "architecture")
-    members = {member: content for member, _, content in ar.unpack(data)}
-    for ending, kind in _COMPRESSED.items():
-        if f"data.tar{ending}" in members:
-            xz.decompress(members[f"data.tar{ending}"], kind)  # complete and undamaged, or ValueError
-            break
-    else:
-        raise ValueError("it has no member data.tar, data.tar.gz or data.tar.xz")
-    image, ports, declaration = _told(lambda: read_deb.read(data)) if name.startswith("ondemand-") else _NOTHING
+    told = _told(name, lambda: read_deb.read(data))
+    if told == _NOTHING:
+        _check_data({member: content for member, _, content in ar.unpack(data)})
+    image, ports, declaration = told
     return Facts("deb", name, version, architecture, f"{name}_{version.rpartition(':')[2]}_{architecture}.deb",
                  hashlib.sha256(data).hexdigest(), fields.get("Description", "").split("\n")[0], fields,
                  image, ports, declaration)
+
+
+def _check_data(members: Mapping[str, bytes]) -> None:
+    for ending, kind in _COMPRESSED.items():
+        if f"data.tar{ending}" in members:
+            xz.decompress(members[f"data.tar{ending}"], kind)  # complete and undamaged, or ValueError
+            return
+    raise ValueError("it has no member data.tar, data.tar.gz or data.tar.xz")
 
 
 def _rpm(data: bytes) -> Facts:
@@ -105,7 +109,7 @@ def _rpm(data: bytes) -> Facts:
         raise ValueError("its payload is damaged: it has another digest than the header says")
     epochs = header.values.get(Tag.EPOCH.number)
     epoch = f"{epochs[0]}:" if isinstance(epochs, list) and epochs else ""
-    image, ports, declaration = _told(lambda: read_rpm.read(data)) if name.startswith("ondemand-") else _NOTHING
+    image, ports, declaration = _told(name, lambda: read_rpm.read(data))
     return Facts("rpm", name, f"{epoch}{version}-{release}", architecture, f"{name}-{version}-{release}.{architecture}.rpm",
                  hashlib.sha256(data[header.start:]).hexdigest(), header.text(Tag.SUMMARY), {}, image, ports, declaration)
 
@@ -119,8 +123,10 @@ _Told = tuple[str, list[str], str]
 _NOTHING: _Told = ("", [], "")
 
 
-def _told(read: Callable[[], Package]) -> _Told:
-    """Return image, ports and declaration of a package of this project."""
+def _told(name: str, read: Callable[[], Package]) -> _Told:
+    """Return image, ports and declaration of a package of this project, nothing of any other."""
+    if not name.startswith("ondemand-"):
+        return _NOTHING
     try:
         package = read()
     except ValueError:

@@ -10,6 +10,7 @@ import time
 from control import CLOCK_BOOTTIME, Client, begin_of_process, last_end
 from names import Failure
 
+HELPERS, STATE = "/usr/libexec/ondemand-", "/run/ondemand-"  # directories of another package, but for its name
 LOOK = 0.005  # seconds until it is looked again whether its `run` is there
 PATIENCE = 30.0  # seconds in which its `run` must come, be it that it was just being stopped
 SURPRISE = 1.0  # seconds after which it is woken once more: it may have ended in the moment in which this wake began
@@ -22,9 +23,9 @@ def await_ready(name, wakes):
 
     ``wakes`` tells whether it has to be woken first, or systemd does that.
     """
-    if not os.path.isdir("/usr/libexec/ondemand-" + name):
+    if not os.path.isdir(HELPERS + name):
         raise Failure("it requires the container {0!r}, whose package is not installed; install ondemand-{0}".format(name))
-    state = "/run/ondemand-" + name
+    state = STATE + name
     begin = time.clock_gettime(CLOCK_BOOTTIME) if wakes else begin_of_process()
     since, woken = time.monotonic(), False
     while True:

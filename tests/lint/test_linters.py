@@ -48,7 +48,7 @@ def test_every_script_is_posix_shell(checker: tuple[str, ...], format_name: str,
     passes(*checker, path)
 
 
-@pytest.mark.parametrize("path", [TOP / ".ci/run", *(TOP / "tools" / name for name in ("test", "example", "bench"))],
+@pytest.mark.parametrize("path", [TOP / ".ci/run", *(TOP / "tools" / name for name in ("test", "example", "bench", "packages"))],
                          ids=lambda path: path.name)
 def test_the_projects_own_scripts_are_posix_shell(path: Path) -> None:
     need("shellcheck")

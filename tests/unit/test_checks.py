@@ -187,7 +187,10 @@ def test_a_command_that_hangs_is_killed_and_run_again(container: Exec) -> None:
         check = container.check("sleep", "1000", longest=0.02)
         while check.last == "it was not run yet":
             assert not check.look()
-        assert check.last == "no end within 0.02 s" and hanging.wait(10) == -signal.SIGKILL
+        try:
+            assert check.last == "no end within 0.02 s" and hanging.wait(10) == -signal.SIGKILL
+        finally:
+            hanging.terminate()
     container.engine.answers["exec/json"] = 200, {"Running": False, "ExitCode": 0}
     stream(container, b"")
     assert passed(check) == []

@@ -1,0 +1,115 @@
+"""What users may rely on of `requires`: another container is awaited until it is ready, and given up when it can't be had."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from helpers import load
+
+
+class Other:
+    """The `run` of the container "db"."""
+
+    def __init__(self, directory: Path) -> None:
+        self.control = load("control.py")
+        self.control.CONTROL, self.control.END = str(directory / "db/control"), str(directory / "db/end")
+        self.server: Any = None
+        self.heard: list[str] = []
+
+    def starts(self, *told: str) -> None:
+        """Come up, hear one that holds it, tell, and end where the last that is told is a failure."""
+        self.server = self.control.Server()
+
+        def serve() -> None:
+            while not self.server.holders:
+                poll = select.poll()
+                for descriptor in self.server.descriptors():
+                    poll.register(descriptor, select.POLLIN)
+                self.heard += [words for descriptor, _ in poll.poll(1000) if (words := self.server.heard(descriptor))]
+            for words in told:
+                self.server.tell(words)
+            if told[-1] in ("failed 1", "stopping"):
+                if told[-1] == "failed 1":
+                    self.control.tell_end(1)
+                for connection in [self.server.listener, *self.server.clients.values()]:
+                    connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+
+
+@pytest.fixture
+def required(tmp_path: Path) -> ModuleType:
+    module = load("required.py")
+    (tmp_path / "db").mkdir()
+    module.HELPERS = module.STATE = f"{tmp_path}/"
+    return module
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Other]:
+    return Other(tmp_path)
+
+
+@pytest.fixture
+def wakes(required: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(required, "wake", found.append)
+    return found
+
+
+def test_it_is_awaited_until_it_is_ready_and_held(required: ModuleType, other: Other, wakes: list[str]) -> None:
+    other.starts("started 172.17.0.2 42", "ready 172.17.0.2")
+    connection = required.await_ready("db", False)
+    assert other.heard == ["hold"] and wakes == []
+    connection.close()
+
+
+def test_it_may_come_later(required: ModuleType, other: Other, wakes: list[str]) -> None:
+    threading.Timer(0.05, other.starts, ["ready 172.17.0.2"]).start()
+    required.await_ready("db", False).close()
+    assert wakes == []
+
+
+def test_one_that_was_just_put_to_sleep_is_woken_once_more(
+    required: ModuleType, other: Other, wakes: list[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other.starts("stopping")
+    monkeypatch.setattr(required, "wake", lambda name: (wakes.append(name), other.starts("ready 172.17.0.2")))
+    required.await_ready("db", False).close()
+    assert wakes == ["db"]
+
+
+def test_one_that_nobody_has_woken_is_woken(required: ModuleType, wakes: list[str], monkeypatch: pytest.MonkeyPatch,
+                                            other: Other) -> None:
+    monkeypatch.setattr(required, "wake", lambda name: (wakes.append(name), other.starts("ready 172.17.0.2")))
+    required.await_ready("db", True).close()
+    assert wakes == ["db"]
+
+
+def test_one_that_fails_is_given_up_with_the_place_of_its_reason(
+    required: ModuleType, other: Other, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(required, "last_end", lambda _: other.control.last_end())
+    other.starts("failed 1")
+    with pytest.raises(required.Failure, match="requires the container 'db', which could not be started; 'journalctl -u "
+                                               "ondemand-db-container' tells why"):
+        required.await_ready("db", False)
+
+
+def test_one_that_never_comes_is_given_up(required: ModuleType, wakes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(required, "PATIENCE", 0.05)
+    monkeypatch.setattr(required, "SURPRISE", 0.02)
+    with pytest.raises(required.Failure, match="could not be started"):
+        required.await_ready("db", False)
+    assert wakes == ["db"]
+
+
+def test_one_that_is_not_installed_is_told_with_the_remedy(required: ModuleType) -> None:
+    with pytest.raises(required.Failure, match="whose package is not installed; install ondemand-c\\+\\+"):
+        required.await_ready("c++", False)
