@@ -25,6 +25,7 @@ from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.images import Images, rewritten
 from ondemand_pkg.model import CarriedImage, Container, Port, TcpAddress
 from ondemand_pkg.package import Entry, Kind, Stored
+from ondemand_pkg.source import write_source
 
 WEB = Container("web", "registry.example:5000/team/nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
 LAYERS = [b"first layer", b"second layer"]
@@ -121,6 +122,16 @@ def test_an_image_with_a_digest_is_pinned_already(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     pinned = dataclasses.replace(WEB, image=f"nginx@sha256:{'a' * 64}", pin=True)
     assert Images(tmp_path).resolved(pinned) == pinned
+
+
+def test_a_source_tree_has_the_image_that_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = carried(tmp_path)
+    monkeypatch.setattr(Images, "resolved", lambda _, container: dataclasses.replace(container, carried=image))
+    top, tarball = write_source([dataclasses.replace(WEB, bundle=True)], tmp_path / "source", {})
+    content = image.archive.path.read_bytes()
+    assert (top / "root/usr/share/ondemand-web/image.tar").read_bytes() == content
+    with tarfile.open(tarball) as archive:
+        assert archive.extractfile(f"{top.name}/root/usr/share/ondemand-web/image.tar").read() == content  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("format_name", sorted(FORMATS))
