@@ -19,8 +19,8 @@ FACTS = Facts("deb", "ondemand-web", "1.0-1", "all", "x.deb", "0", "Company web"
 def test_everything_is_there_and_the_script_adds_search_and_copy(tmp_path: Path) -> None:
     need("chromium")
     path = tmp_path / "index.html"
-    path.write_text(page.render_page(State(items={ITEM.path: ITEM}, suites={"stable": {ITEM.path}}), {ITEM.path: page.told(FACTS)},
-                                     [Key("0" * 40, 0, 0, "Site")], False))
+    state = State(items={ITEM.path: ITEM}, suites={"stable": {ITEM.path}})
+    path.write_text(page.render_page(state, {ITEM.path: page.told(FACTS)}, [Key("0" * 40, 0, 0, "Site")], False))
     done = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                            "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
                            "--dump-dom", path.as_uri()],

@@ -18,7 +18,7 @@ from archives import packed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondemand_pkg import build, subject, tree
+from ondemand_pkg import build, tree
 from ondemand_pkg.docker_create import specification
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
@@ -132,13 +132,6 @@ def test_a_source_tree_has_the_image_that_is_carried(tmp_path: Path, monkeypatch
     assert (top / "root/usr/share/ondemand-web/image.tar").read_bytes() == content
     with tarfile.open(tarball) as archive:
         assert archive.extractfile(f"{top.name}/root/usr/share/ondemand-web/image.tar").read() == content  # type: ignore[union-attr]
-
-
-def test_a_comparison_with_a_declaration_that_carries_its_image_is_told_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "web.toml"
-    path.write_text('[container.web]\nimage = "x"\nversion = "1"\nports = ["80:80"]\nbundle = true\n')
-    with pytest.raises(OndemandError, match=r"container.web carries its image \(bundle\); build the package and compare that"):
-        subject.packages(str(path), "deb", {})
 
 
 @pytest.mark.parametrize("format_name", sorted(FORMATS))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from archives import packed
+import io
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,9 @@ from ondemand_pkg.formats import read_rpm, rpm, rpmsign
 from ondemand_pkg.model import Container, Port, TcpAddress
 
 PACKAGE = tree.package(Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),)), "rpm", 0)
-DATA = packed(rpm, PACKAGE)
+STREAM = io.BytesIO()
+rpm.write(PACKAGE, STREAM)
+DATA = STREAM.getvalue()
 
 
 @given(st.binary(min_size=1, max_size=6000))
