@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ondemand_pkg.declaration import values
+from ondemand_pkg.declaration import container_values, package_values, values
 from ondemand_pkg.declaration.rules import RULES
 from ondemand_pkg.declaration.values import Value
 from ondemand_pkg.model import METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
@@ -58,15 +58,15 @@ _LICENSE = values.pattern(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*
                           'an SPDX expression, such as "MIT" or "MIT OR Apache-2.0"')
 
 FIELDS: tuple[Field, ...] = (
-    Field("version", values.VERSION, "Upstream version of the package.", '"1.27.0"', in_package=True, required=True),
+    Field("version", package_values.VERSION, "Upstream version of the package.", '"1.27.0"', in_package=True, required=True),
     Field("release", values.integer(1, 999999), "Packaging revision: 1.27.0-1 in both formats.", "1", "1", in_package=True),
     Field("maintainer", _MAINTAINER, "Who answers for the package.", '"Platform Team <platform@example.com>"',
           in_package=True),
     Field("homepage", _HOMEPAGE, "Where more is to be read.", '"https://intranet.example/web"', in_package=True),
     Field("license", _LICENSE, "Licence of the package, an SPDX expression.", '"MIT"', in_package=True),
-    Field("depends", values.DEPENDS, "Packages that must be installed too, beside those that the builder works out.",
+    Field("depends", package_values.DEPENDS, "Packages that must be installed too, beside those that the builder works out.",
           '{ deb = ["foo (>= 1)"], rpm = ["foo >= 1"] }', in_package=True),
-    Field("changelog", values.array(values.RELEASE_ENTRY), "What changed, newest first; its newest date is the time of "
+    Field("changelog", values.array(package_values.RELEASE_ENTRY), "What changed, newest first; its newest date is the time of "
           "everything in the package unless SOURCE_DATE_EPOCH is set.",
           '[{ date = 2025-03-01, version = "1.27.0-1", changes = ["New upstream release."] }]', in_package=True),
     Field("description", values.line("a line of text", 200), "One line that says what the container does.",
@@ -76,34 +76,35 @@ FIELDS: tuple[Field, ...] = (
           "the same bytes; asked of the image's registry by a Docker engine.", "true", "false"),
     Field("bundle", values.BOOLEAN, "Carry the image in the package, for hosts that reach no registry; a Docker engine gives it "
           "when the package is built.", "true", "false"),
-    Field("ports", values.array(values.PORT, 1), "What the host listens on and the port of the container that it leads to: "
-          "[ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER (/run/web.sock:8080) for a "
+    Field("ports", values.array(container_values.PORT, 1), "What the host listens on and the port of the container that it leads "
+          "to: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER (/run/web.sock:8080) for a "
           "Unix socket.", '["80:8080"]', required=True),
     Field("command", values.array(values.ARGUMENT), "What runs in the container, in place of the image's command.",
           '["serve", "--fast"]'),
     Field("entrypoint", values.array(values.ARGUMENT), "In place of the image's entry point; empty for none.", '["/entry"]'),
     Field("env", values.mapping(_ENV_KEY, values.ARGUMENT), "Environment of the container; /etc/ondemand/NAME.env on the "
           "host has the last word.", '{ MODE = "production" }'),
-    Field("volumes", values.array(values.VOLUME), "Named volumes and directories of the host.",
+    Field("volumes", values.array(container_values.VOLUME), "Named volumes and directories of the host.",
           '["web-data:/var/lib/web", "/etc/web:/etc/web:ro"]'),
     Field("purge_volumes", values.BOOLEAN, "Delete the named volumes when the .deb is purged; nothing else ever deletes "
           "a volume.", "true", "false"),
     Field("user", _USER, "User, and group, in the container.", '"1000:1000"'),
     Field("workdir", _PATH, "Working directory in the container.", '"/srv"'),
-    Field("memory", values.MEMORY, "Most memory that the container may take.", '"256m"'),
-    Field("cpus", values.CPUS, "Most processors that the container may take.", "1.5"),
+    Field("memory", container_values.MEMORY, "Most memory that the container may take.", '"256m"'),
+    Field("cpus", container_values.CPUS, "Most processors that the container may take.", "1.5"),
     Field("read_only", values.BOOLEAN, "Mount the container's root file system read-only.", "true", "false"),
     Field("tmpfs", values.array(values.pattern(r"/[^\0:]*(?::[a-z0-9=,]+)?", 'a path, options such as ":size=64m" behind it')),
           "Temporary file systems in the container.", '["/tmp"]'),
     Field("cap_drop", values.array(_CAPABILITY), "Capabilities taken away.", '["ALL"]'),
     Field("cap_add", values.array(_CAPABILITY), "Capabilities added.", '["NET_BIND_SERVICE"]'),
     Field("labels", values.mapping(_LABEL_KEY, values.ARGUMENT), "Labels of the container.", '{ team = "web" }'),
-    Field("stop_timeout", values.STOP_TIMEOUT, "How long the container may take to stop before it is killed.", '"10s"', '"10s"'),
-    Field("create_args", values.CREATE_ARGS, "Passed to 'docker create' as they are: the way out for what has no key.",
+    Field("stop_timeout", container_values.STOP_TIMEOUT, "How long the container may take to stop before it is killed.", '"10s"',
+          '"10s"'),
+    Field("create_args", container_values.CREATE_ARGS, "Passed to 'docker create' as they are: the way out for what has no key.",
           '["--shm-size=64m"]'),
-    Field("ready", values.READY, "How the container is known to be ready; clients are held until then.",
+    Field("ready", container_values.READY, "How the container is known to be ready; clients are held until then.",
           '{ http = "/healthz" }', '"tcp"'),
-    Field("idle", values.IDLE, "Stop after so long without traffic; \"never\" keeps the container running once woken.",
+    Field("idle", container_values.IDLE, "Stop after so long without traffic; \"never\" keeps the container running once woken.",
           '"10min"', '"never"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps a container awake: bytes that move, or "
           "connections that are open, however silent.", '"traffic"', '"traffic"'),
@@ -115,10 +116,10 @@ FIELDS: tuple[Field, ...] = (
           "protocol before the client's own bytes; the server must expect it.", '"v2"', "no header"),
     Field("requires", values.array(NAME), "Other containers of the site, by their declared names, that are woken first, and kept "
           "awake; their packages are installed with this one.", '["db"]', "[]"),
-    Field("allow", values.array(values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and networks; "
-          "packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
-    Field("metrics", values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: true for "
-          f"{METRICS_DIRECTORY}, or that directory.", "true", "false"),
+    Field("allow", values.array(container_values.NETWORK), "Who may connect over TCP, and so wake the container: addresses and "
+          "networks; packets of all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("metrics", container_values.METRICS, f"Write the service's numbers for Prometheus where its node exporter reads them: "
+          f"true for {METRICS_DIRECTORY}, or that directory.", "true", "false"),
     Field("silence", values.mapping(values.choice(*RULES), values.line("the reason, a line of text", 200)),
           "Rules of 'ondemand-pkg check' that are not told of this container, each with the reason.",
           '{ privileged = "it manages the hardware" }', in_package=True),

@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ondemand_pkg.declaration.values import PORT, Invalid
+from ondemand_pkg.declaration.container_values import PORT
+from ondemand_pkg.declaration.values import Invalid
 from ondemand_pkg.importing import draft as drafts
 from ondemand_pkg.importing.draft import Draft, Note
 from ondemand_pkg.importing.interpolation import dotenv
