@@ -33,7 +33,7 @@ def describe(item: Item, file: Path) -> Described:
         import createrepo_c
     except ImportError:
         raise OndemandError("the Python module createrepo_c is not installed; install python3-createrepo-c (Debian), "
-                            "python3-createrepo_c (Fedora) or createrepo_c (pip)") from None
+                            "python3-createrepo_c (Fedora) or ondemand-pkg[publish] (pip)") from None
     try:
         package = createrepo_c.package_from_rpm(str(file), createrepo_c.SHA256, item.path, None, _CHANGES)
         package.time_file = item.added
