@@ -200,7 +200,13 @@ def _allowed(client):
         return ("listens", "failed", "idle", "wake", "hold", "status")
     try:
         with open("/proc/{}/cgroup".format(pid)) as lines:
-            ours = any(line.rstrip("\n").endswith("/{}.service".format(UNITS)) for line in lines)
+            ours = any(is_of_service(line) for line in lines)
     except OSError:
         ours = False
     return ("idle", "wake", "client", "answered", "numbers") if ours else ()
+
+
+def is_of_service(line):
+    """Return whether a line of a process's cgroup file (cgroups(7)) puts it into the proxy's service."""
+    # A user's own manager may call a unit as it likes.
+    return line.rstrip("\n").endswith("/{}.service".format(UNITS)) and ":/user.slice/" not in line

@@ -17,7 +17,8 @@ def read_environment():
     found = {}
     try:
         with open(ENVIRONMENT_FILE, "rb") as stream:
-            lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
+            # Not splitlines(), which ends lines at characters that a value may hold.
+            lines = [line.rstrip("\r") for line in stream.read().decode("utf-8", "surrogateescape").split("\n")]
     except FileNotFoundError:
         return found
     for number, line in enumerate(lines, 1):

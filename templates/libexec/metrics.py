@@ -69,7 +69,12 @@ class Metrics:
     def write(self, **changes):
         self.values.update(changes)
         try:
-            with open(self.path + ".new", "w") as stream:
+            try:
+                os.unlink(self.path + ".new")
+            except FileNotFoundError:
+                pass
+            with open(self.path + ".new", "x") as stream:  # never through a link of who owns the directory
+                os.fchmod(stream.fileno(), 0o644)
                 stream.write(text(NAME, self.values))
             os.rename(self.path + ".new", self.path)
         except OSError as error:

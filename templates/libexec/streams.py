@@ -22,6 +22,7 @@ F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h; in Python from 3.10 on
 TURN = 16  # pieces of one connection before the others have their turn
 ACCEPTED_AT_ONCE = 256
 CONNECTING = 128  # attempts to connect at once: most servers queue no more than that
+FULL_RETRY = 0.1  # seconds until it is accepted again where no connection is there whose end would tell that there is room
 CONNECT_RETRY = 0.01  # seconds until a refused connection is tried again
 CONNECT_PATIENCE = 3.0  # seconds of refusals after which a client is turned away: the server inside may restart
 SPARE_FILES = 64  # descriptors that are no connection's
@@ -141,6 +142,9 @@ class Relay:
             timeout = 0
         elif self.refused:
             timeout = CONNECT_RETRY if timeout < 0 else min(timeout, CONNECT_RETRY)
+        alone = self.full and not (self.ends or self.held or self.attempts or self.refused)
+        if alone:
+            timeout = FULL_RETRY if timeout < 0 else min(timeout, FULL_RETRY)
         turns, self.turns = self.turns, []
         for end in turns:
             if end.socket is not None:
@@ -163,6 +167,8 @@ class Relay:
                 self.watched[descriptor]()
         if self.refused:
             self.retry()
+        if alone:
+            self.resume()
 
     # From client to container
 

@@ -73,6 +73,20 @@ def test_nobody_else_is_listened_to(control: ModuleType, monkeypatch: pytest.Mon
     assert client.receive() == [] and not server.clients
 
 
+@pytest.mark.parametrize(("line", "ours"), [
+    ("0::/system.slice/ondemand-x.service\n", True),
+    ("1:name=systemd:/system.slice/ondemand-x.service\n", True),
+    ("0::/machine.slice/host/system.slice/ondemand-x.service\n", True),
+    ("0::/system.slice/ondemand-y.service\n", False),
+    ("0::/system.slice/ondemand-x-container.service\n", False),
+    ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/ondemand-x.service\n", False),
+])
+def test_a_process_of_a_user_is_none_of_the_service_whatever_its_unit_is_called(
+    control: ModuleType, line: str, ours: bool,
+) -> None:
+    assert control.is_of_service(line) == ours
+
+
 def test_the_last_end_is_known_with_its_time(control: ModuleType) -> None:
     assert control.last_end() == (0, 0.0)
     control.tell_end(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import sys
 import threading
@@ -139,6 +140,45 @@ def test_what_waitport_waited_for_in_vain_is_told_at_once_with_the_last_words(
     assert host.run(script) == 1
     assert 'ondemand-x: waited 1 s for a miracle; it said last: "still at it"\n' in capfd.readouterr().err
     assert host.control.last_end()[0] == 1, "counted once"
+
+
+def test_a_waitport_that_was_killed_fails_the_start_at_once(
+    host: Host, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended, held = os.pipe()
+    monkeypatch.setattr(host.module, "wait_beside", lambda _: ended)
+
+    def script(client: Any) -> None:
+        until(client, "started")
+        os.close(held)
+        assert until(client, "failed") == ["failed", "1"]
+
+    assert host.run(script, "--", "80") == 1
+    assert "ondemand-x: waitport was killed before the container was ready\n" in capfd.readouterr().err
+
+
+def test_a_waitport_that_has_done_its_work_may_end(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, held = os.pipe()
+    monkeypatch.setattr(host.module, "wait_beside", lambda _: ended)
+
+    def script(client: Any) -> None:
+        until(client, "started")
+        client.tell("listens")
+        os.close(held)
+        until(client, "ready")
+        host.engine.exits(0)
+
+    assert host.run(script, "--", "80") == 0
+
+
+def test_an_engine_that_came_back_is_asked_again_to_stop_the_container(host: Host) -> None:
+    host.service = service = host.module.Service()
+    service.stop_requests.append(None)
+    host.engine.state["Running"] = True
+    service.attach_again(paused=True)
+    host.module.read_answer(service.stop_requests[-1])
+    assert host.engine.asked[0].endswith("/unpause") and host.engine.asked[-1].endswith("/stop")
+    service.control.listener.close()
 
 
 def test_big_output_comes_through_whole(host: Host, capfd: pytest.CaptureFixture[str]) -> None:

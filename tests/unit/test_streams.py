@@ -231,6 +231,18 @@ def test_connections_beyond_the_limit_of_files_wait_and_are_served_then(streams:
     few.close()
 
 
+def test_a_relay_without_a_connection_accepts_again_after_the_host_had_no_file_for_it(streams: ModuleType) -> None:
+    few = Between(streams)
+    few.relay.accept(True)
+    few.lead()
+    few.relay.pause()  # as where accept(2) says ENFILE
+    client = few.client()
+    few.thread.start()
+    client.sendall(b"a")
+    assert few.server.accept()[0].recv(1) == b"a"
+    few.close()
+
+
 def test_the_header_comes_before_the_clients_bytes(streams: ModuleType) -> None:
     headed = Between(streams, lambda _: b"HEADER ")
     headed.relay.accept(True)
