@@ -4,6 +4,7 @@ first wake does it."""
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from requirements import need
 
 from .conftest import NGINX, TOOLS, built
-from .machine import DNF, Machine, stub, unbooted
-from .roots import SUITES
+from .machine import DNF, Machine, boot_once, stub, unbooted
+from .roots import SUITES, cache
 
 NO_SYSTEMD = "ondemand-nginx: systemd does not run here; the first connection creates the container"
 REMOVED_WITHOUT_SYSTEMD = ("ondemand-nginx: systemd does not run here; where the container was made before, 'docker rm --force "
@@ -57,6 +58,27 @@ def test_in_a_chroot(unbooted_host: Machine, package: Path) -> None:
     unbooted_host.boot()
     assert unbooted_host.sh("systemctl is-active ondemand-nginx.socket; docker ps -aq") == "active\n"
     assert unbooted_host.get() == "200"
+
+
+def test_in_an_image_that_mmdebstrap_builds(tmp_path: Path) -> None:
+    """Its engine comes with the package, which depends on one."""
+    need(*TOOLS, "dpkg-scanpackages", root=True)
+    (site := tmp_path / "site").mkdir()
+    package = built(tmp_path, NGINX)["deb/nginx"]
+    package.rename(site / package.name)
+    with (site / "Packages").open("wb") as index:
+        subprocess.run(["dpkg-scanpackages", "."], cwd=site, stdout=index, check=True, stderr=subprocess.DEVNULL)
+    source = f"deb [trusted=yes] copy://{site} ./"
+    with tempfile.TemporaryDirectory(prefix="image-", dir=cache()) as root:
+        done = subprocess.run(
+            ["mmdebstrap", "--verbose", "--variant=apt", "--include=systemd-sysv,dbus,iproute2,curl,ondemand-nginx",
+             f"--setup-hook=echo '{source}' > \"$1/etc/apt/sources.list.d/site.list\"", "bookworm", root],
+            capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert own_lines(done.stdout + done.stderr) == [NO_SYSTEMD]
+        with boot_once(Path(root)) as machine:
+            machine.import_image("nginx:1.27")
+            assert machine.get() == "200"
 
 
 def test_an_upgrade_and_a_removal_in_a_chroot(unbooted_host: Machine, package: Path, tmp_path: Path) -> None:
