@@ -1,7 +1,7 @@
 """A suite as dnf reads it.
 
-Knows the files of rpm/SUITE/repodata and how they refer to each other; hides createrepo_c, which knows what they say of
-one package.
+Knows the files of rpm/SUITE/repodata, how they refer to each other and how a client gets all of them from one generation;
+hides createrepo_c, which knows what they say of one package.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.repository import gpg
 from ondemand_pkg.repository.chunks import Piece, compress, cut
+from ondemand_pkg.repository.generations import link
 from ondemand_pkg.repository.state import Item
 
 Described = tuple[bytes, bytes, bytes]
@@ -23,8 +24,7 @@ _LISTS = {"primary": ("metadata", f'xmlns="{_LINUX}/common" xmlns:rpm="{_LINUX}/
           "filelists": ("filelists", f'xmlns="{_LINUX}/filelists"'),
           "other": ("otherdata", f'xmlns="{_LINUX}/other"')}
 _CHANGES = 10  # entries of a changelog, as createrepo_c takes unless told
-_END = b"-----END PGP SIGNATURE-----\n"
-POOL = "pool"
+_POOL = "pool"
 
 
 def describe(item: Item, file: Path) -> Described:
@@ -45,16 +45,14 @@ def describe(item: Item, file: Path) -> Described:
 
 
 def write(directory: Path, packages: Sequence[tuple[Item, Described]], known: Mapping[bytes, Piece], keys: Sequence[str],
-          before: Path, now: int) -> tuple[list[str], dict[bytes, Piece]]:
+          now: int) -> tuple[list[str], dict[bytes, Piece]]:
     """Write the repodata of a suite; return the lists, relative to the directory, and the pieces of the texts.
 
-    ``before`` is the repomd.xml.asc of the generation before.  A client asks for repomd.xml and its signature one after
-    the other, and the change may come between: so the file holds the signature of the repomd.xml before as well, behind
-    that of today's.  Raises OndemandError.
+    Raises OndemandError.
     """
     (directory / "repodata").mkdir(parents=True)
     # A directory that holds everything it names: the pool under a name of its own.
-    (directory / POOL).symlink_to(f"../../../../../{POOL}")
+    (directory / _POOL).symlink_to(f"../../../../../{_POOL}")
     names, records, pieces = [], list[str](), dict[bytes, Piece]()
     for index, (kind, (root, space)) in enumerate(_LISTS.items()):
         head = _XML + f'<{root} {space} packages="{len(packages)}">\n'.encode()
@@ -72,14 +70,23 @@ def write(directory: Path, packages: Sequence[tuple[Item, Described]], known: Ma
     repomd = _XML + (f'<repomd xmlns="{_LINUX}/repo" xmlns:rpm="{_LINUX}/rpm">\n  <revision>{now}</revision>\n'
                      + "".join(records) + "</repomd>\n").encode()
     # A block for each key, for dnf 5 reads the first one alone: that of the older key, which every client has.
-    signatures = b"".join(gpg.detached(repomd, [key]) for key in keys)
     (directory / "repodata/repomd.xml").write_bytes(repomd)
-    (directory / "repodata/repomd.xml.asc").write_bytes(signatures + _blocks(before, len(keys)))
+    (directory / "repodata/repomd.xml.asc").write_bytes(b"".join(gpg.detached(repomd, [key]) for key in keys))
     return names, pieces
 
 
-def _blocks(path: Path, count: int) -> bytes:
-    """Return the first signatures of a file, none where it is not there."""
-    if not path.exists():
-        return b""
-    return b"".join(block + _END for block in path.read_bytes().split(_END)[:count] if block)
+def snapshot(directory: Path, target: Path) -> list[str]:
+    """Give the files of a suite another directory, which no later change touches; return them, relative to it."""
+    names = [f"repodata/{path.name}" for path in sorted((directory / "repodata").iterdir())]
+    for name in [*names, _POOL]:
+        link(directory / name, target / name)
+    return [*names, _POOL]
+
+
+def mirrors(urls: Sequence[str]) -> str:
+    """Return a list of mirrors (dnf.conf(5), mirrorlist), the first to be asked first.
+
+    A client asks for repomd.xml and its signature one after the other, and a change may come between.  The first mirror is
+    the snapshot, so both come from there; the suite itself is the second, for packages once the snapshot is gone.
+    """
+    return "".join(f"{url}\n" for url in urls)

@@ -79,14 +79,16 @@ class _Work:
             return False
         if self.before.shown(suite, format_name) != self.after.shown(suite, format_name):
             return False
-        self.after.trees[tree] = self.before.trees[tree]
-        for folder, _, names in os.walk(self._old / tree):
-            for name in names:
-                source = Path(folder, name)
-                below = source.relative_to(self._old)
-                if f"{below}" not in self.before.held and not source.is_symlink():
-                    link(source, self.generation / below)
+        self._keep(tree)
         return True
+
+    def _keep(self, tree: str) -> None:
+        self.after.trees[tree] = self.before.trees[tree]
+        for folder, folders, names in os.walk(self._old / tree):
+            for name in [*names, *(name for name in folders if Path(folder, name).is_symlink())]:
+                below = Path(folder, name).relative_to(self._old)
+                if f"{below}" not in self.before.held:
+                    link(self._old / below, self.generation / below)
 
     def apt(self, suite: str) -> None:
         tree = f"dists/{suite}"
@@ -102,15 +104,25 @@ class _Work:
 
     def dnf(self, suite: str) -> None:
         tree = f"rpm/{suite}"
+        snapshots = [other for other in self.before.trees if other.startswith(f"{tree}@")]
         if self._same(tree, suite, "rpm"):
-            (self.generation / tree / dnf.POOL).symlink_to(os.readlink(self._old / tree / dnf.POOL))
-            return
+            for name in snapshots:
+                self._keep(name)
+        else:
+            snapshots = [f"{tree}@{self.after.number}"]
+            self._dnf(tree, suite)
+            self.after.trees[snapshots[0]] = dnf.snapshot(self.generation / tree, self.generation / snapshots[0])
+        if self.after.url:
+            mirrors = self.generation / tree / "mirrorlist"
+            mirrors.unlink(missing_ok=True)  # a file of the generation before has this name, too
+            mirrors.write_text(dnf.mirrors([f"{self.after.url}{name}/" for name in [*snapshots, tree]]), encoding="utf-8")
+
+    def _dnf(self, tree: str, suite: str) -> None:
         items = self.after.shown(suite, "rpm")
         described = self.cache.entries("rpm", items, lambda item: dnf.describe(item, self._file(item)))
         pieces = self.cache.pieces(tree)
         packages = [(item, (texts[0], texts[1], texts[2])) for item in items for texts in (described[item.path],)]
-        files, used = dnf.write(self.generation / tree, packages, pieces, self.after.keys,
-                                self._old / tree / "repodata/repomd.xml.asc", self.now)
+        files, used = dnf.write(self.generation / tree, packages, pieces, self.after.keys, self.now)
         self.cache.keep_pieces(tree, pieces, used)
         self.after.trees[tree] = files
 

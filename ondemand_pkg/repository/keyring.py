@@ -31,9 +31,10 @@ def sources(url: str, suite: str) -> str:
     return f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n"
 
 
-def repo(url: str, suite: str) -> str:
-    """Return what dnf asks (dnf.conf(5)); the URL ends in a slash."""
-    return (f"[ondemand]\nname=ondemand\nbaseurl={url}rpm/{suite}/\ngpgcheck=1\nrepo_gpgcheck=1\n"
+def repo(url: str, suite: str, has_mirrors: bool = True) -> str:
+    """Return what dnf asks (dnf.conf(5)); the URL ends in a slash.  A list of mirrors is there once the URL is known."""
+    where = f"mirrorlist={url}rpm/{suite}/mirrorlist" if has_mirrors else f"baseurl={url}rpm/{suite}/"
+    return (f"[ondemand]\nname=ondemand\n{where}\ngpgcheck=1\nrepo_gpgcheck=1\n"
             f"gpgkey={url}{NAME}.asc\n")
 
 

@@ -48,7 +48,7 @@ def render_page(state: State, cards: Mapping[str, tuple[bytes, ...]], keys: Sequ
     script = plain(_SCRIPT).decode()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return render("repository/index.html.j2", url=escape(url), is_example=not state.url,
-                  sources=escape(keyring.sources(url, suite)), repo=escape(keyring.repo(url, suite)),
+                  sources=escape(keyring.sources(url, suite)), repo=escape(keyring.repo(url, suite, bool(state.url))),
                   keys=[(escape(key.user), key.spaced) for key in keys],
                   has_keyring=has_keyring, packages=packages, count=len(by_name), script=script, digest=digest,
                   keyring=keyring.KEYRING, suites=", ".join(sorted(state.suites)))

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import rpmsign
-from ondemand_pkg.repository import gpg
+from ondemand_pkg.repository import dnf, gpg
 from ondemand_pkg.repository.generations import LINKS, Directory
 from ondemand_pkg.repository.inspect import inspect
 from ondemand_pkg.repository.state import Item, State
@@ -127,7 +127,19 @@ class _Checker:
     # --- dnf -----------------------------------------------------------------------------------------------------
 
     def _dnf(self, suite: str) -> Iterator[str]:
-        top = self.root / "rpm" / suite
+        suite_tree = f"rpm/{suite}"
+        trees = [*(tree for tree in self.state.trees if tree.startswith(f"{suite_tree}@")), suite_tree]
+        for tree in trees:
+            yield from self._repodata(self.root / tree, suite)
+        if self.state.url:
+            path = self.root / suite_tree / "mirrorlist"
+            told = self._read(path)
+            if isinstance(told, str):
+                yield told
+            elif told != dnf.mirrors([f"{self.state.url}{tree}/" for tree in trees]).encode():
+                yield f"{path}: it does not name this generation; publish again"
+
+    def _repodata(self, top: Path, suite: str) -> Iterator[str]:
         repomd, signature = self._read(top / "repodata/repomd.xml"), self._read(top / "repodata/repomd.xml.asc")
         for data in (repomd, signature):
             if isinstance(data, str):

@@ -143,9 +143,9 @@ def test_a_host_joins_with_dnf_and_checks_repository_and_packages(site: Site) ->
 
 
 @pytest.mark.parametrize(("pattern", "old", "new"), [
-    ("rpm/stable/repodata/repomd.xml", b"<revision>", b"<revision> "),
-    ("rpm/stable/repodata/repomd.xml.asc", b"\n\ni", b"\n\nj"),
-    ("rpm/stable/repodata/*-primary.xml.gz", b"\x1f\x8b\x08\x00\x00", b"\x1f\x8b\x08\x00\x01"),
+    ("rpm/stable*/repodata/repomd.xml", b"<revision>", b"<revision> "),
+    ("rpm/stable*/repodata/repomd.xml.asc", b"\n\ni", b"\n\nj"),
+    ("rpm/stable*/repodata/*-primary.xml.gz", b"\x1f\x8b\x08\x00\x00", b"\x1f\x8b\x08\x00\x01"),
 ], ids=["the index", "its signature", "the list of packages"])
 def test_dnf_refuses_a_repository_that_was_tampered_with(site: Site, pattern: str, old: bytes, new: bytes) -> None:
     with site.changed(pattern, old, new):
@@ -191,8 +191,8 @@ def test_no_refresh_fails_while_packages_are_published_and_publishers_killed(sit
         return  # one suite is enough: the other one's clients are in the tests before
     site.machine.write("/etc/apt/sources.list.d/ondemand.sources",
                        f"Types: deb\nURIs: {URL}\nSuites: stable\nComponents: main\nSigned-By: /usr/share/keyrings/site.gpg\n")
-    site.machine.write("/etc/yum.repos.d/ondemand.repo", f"[ondemand]\nname=x\nbaseurl={URL}rpm/stable/\ngpgcheck=1\n"
-                                                         f"repo_gpgcheck=1\ngpgkey={URL}ondemand-archive-keyring.asc\n")
+    site.machine.write("/etc/yum.repos.d/ondemand.repo", f"[ondemand]\nname=x\nmirrorlist={URL}rpm/stable/mirrorlist\n"
+                                                         f"gpgcheck=1\nrepo_gpgcheck=1\ngpgkey={URL}ondemand-archive-keyring.asc\n")
     site.machine.sh(f"curl -fsSo /usr/share/keyrings/site.gpg {URL}ondemand-archive-keyring.gpg")
     clients = [site.machine.start("sh", "-c", _REFRESH, "sh", kind) for kind in ("apt", "dnf")]
     chance, killed = random.Random(1), 0

@@ -219,6 +219,28 @@ def test_a_change_leaves_the_files_that_an_older_index_names(site: Signer, tmp_p
     assert {path: path.read_bytes() for path in named} == before
 
 
+def test_the_first_mirror_of_dnf_is_a_snapshot_that_no_later_change_touches(site: Signer, tmp_path: Path) -> None:
+    root, url = tmp_path / "repository", "https://packages.example/site/"
+    site.publish(root, *packages(tmp_path, "1.0"))
+    site.run("repo", "keyring", "--repo", root, "--url", url)
+
+    def mirrors() -> list[Path]:
+        lines = (root / "rpm/stable/mirrorlist").read_text().splitlines()
+        return [root / line.removeprefix(url) for line in lines]
+
+    first, second = mirrors()
+    assert second == root / "rpm/stable"
+    seen = {path.name: path.read_bytes() for path in sorted((first / "repodata").iterdir())}
+    assert seen == {path.name: path.read_bytes() for path in sorted((second / "repodata").iterdir()) if path.name in seen}
+    for version in ("1.1", "1.2"):
+        site.publish(root, *packages(tmp_path, version))
+        site.publish(root, *packages(tmp_path, version), suite="testing")  # which changes nothing in stable
+    assert mirrors()[0] != first and (mirrors()[0] / "pool/o/ondemand-nginx/ondemand-nginx-1.2-1.noarch.rpm").is_file()
+    assert {path.name: path.read_bytes() for path in sorted((first / "repodata").iterdir())} == seen
+    assert (first / "pool/o/ondemand-nginx/ondemand-nginx-1.0-1.noarch.rpm").is_file()
+    site.run("repo", "verify", "--repo", root)
+
+
 @pytest.mark.parametrize("pattern", ["dists/stable/InRelease", "dists/stable/Release", "dists/stable/Release.gpg",
                                      "dists/stable/main/binary-amd64/Packages", "dists/stable/main/binary-arm64/Packages.xz",
                                      "rpm/stable/repodata/repomd.xml", "rpm/stable/repodata/repomd.xml.asc",
