@@ -401,7 +401,7 @@ def test_each_wake_is_recorded_with_its_own_client_those_of_a_paused_container_t
 def test_a_wake_of_which_no_client_is_known_is_recorded_after_a_moment(
     host: Host, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host.module, "CLIENT_PATIENCE", 0.01)
+    monkeypatch.setitem(host.module.Steps.see_to_record.__globals__, "CLIENT_PATIENCE", 0.01)
 
     def script(client: Any) -> None:
         client.tell("listens")
