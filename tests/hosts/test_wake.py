@@ -210,6 +210,13 @@ def test_a_paused_container_is_stopped_by_its_services_and_wakes_again(site: Mac
     assert get(site, 8011) == "200"
 
 
+def test_who_connects_just_when_a_paused_container_was_stopped_is_answered(site: Machine) -> None:
+    assert get(site, 8011) == "200"
+    until(site, "naps", "paused")
+    said = site.sh("systemctl stop ondemand-naps-container; curl -sS -o /dev/null -w '%{http_code}' http://127.0.0.1:8011/")
+    assert said == "200"
+
+
 @pytest.mark.parametrize("command", ["docker unpause", "docker kill", "docker stop", "docker rm --force"])
 def test_a_paused_container_that_somebody_else_lays_hands_on_wakes_again(site: Machine, command: str) -> None:
     assert get(site, 8011) == "200"
