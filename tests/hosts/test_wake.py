@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from requirements import need
 
-from .conftest import built
-from .machine import Machine
+from .conftest import TOOLS, built
+from .machine import Machine, fresh, has_memory_controller
 
 # Listens at once and says no, until half a second has passed and the file /cause/gone is there (but where it fails otherwise).
 SERVER = r"""
@@ -312,6 +313,28 @@ def test_containers_that_outlive_their_engine_go_on_serving_and_sleep_and_wake_u
         asleep(site, "lone", "naps")
         site.run("rm", "/etc/docker/daemon.json")
         site.sh(restart)
+
+
+def test_a_container_killed_for_want_of_memory_while_it_starts_is_told_so_and_starts_once_it_has_enough(tmp_path: Path) -> None:
+    need(*TOOLS, root=True)
+    if not has_memory_controller():
+        pytest.skip("no control groups of version 1 with the memory controller are mounted")
+    text = """[container.hungry]
+image = "servers:1"
+version = "{}"
+ports = ["8017:80"]
+memory = "{}M"
+command = ["-c", "bytearray(48 << 20); import runpy; runpy.run_path('/servers/show.py')"]
+"""
+    with fresh("bookworm", limits=True) as machine:
+        machine.apt_install(built(tmp_path, text.format(1, 24))["deb/hungry"])
+        assert set(machine.clients(500, ("127.0.0.1", 8017), limit=30)) <= {"", "ConnectionResetError"}
+        machine.sh("until systemctl is-failed --quiet ondemand-hungry-container; do :; done", timeout=60)
+        assert ("ondemand-hungry: the container was killed for want of memory; declare more with the key 'memory'"
+                ) in machine.journal("ondemand-hungry-container")
+        assert machine.inspect("ondemand-hungry")["State"]["OOMKilled"]
+        machine.apt_install(built(tmp_path, text.format(2, 96))["deb/hungry"])
+        machine.until_answered("http://127.0.0.1:8017/")
 
 
 def test_after_a_reboot_a_container_that_slept_paused_sleeps_again_and_wakes_again(site: Machine) -> None:
