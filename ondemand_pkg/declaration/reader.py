@@ -28,6 +28,8 @@ _REMEDIES = {
     errno.EISDIR: "; name the files in it",
     errno.EACCES: "; be the user who may read it",
 }
+# Of such a key tomllib keeps every beginning, so that a file of 200 kB takes gigabytes.
+_ENDLESS_KEY = re.compile(r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){50}""")
 # By which bytes a package is known: ar(5), and the lead of an .rpm.
 PACKAGE_MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
 
@@ -106,6 +108,10 @@ class _File:
         except UnicodeDecodeError as error:
             self.faults.append(Fault(self.path, raw[:error.start].count(b"\n") + 1, "",
                                      "not UTF-8; save the file in that encoding"))
+            return None
+        if endless := _ENDLESS_KEY.search(text):
+            self.faults.append(Fault(self.path, text.count("\n", 0, endless.start()) + 1, "",
+                                     "more than 50 words, parted by dots: no key of a declaration is that long; take some out"))
             return None
         try:
             document = tomllib.loads(text)

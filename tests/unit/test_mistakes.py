@@ -104,6 +104,8 @@ DECLARATIONS = {
     "a port published too, at one address": (GOOD + 'create_args = ["--publish=127.0.0.1:80:80/tcp"]\n', "would listen on 80"),
     "a port range": (GOOD.replace("80:80", "8000-8010:8000-8010"), "'8000-8010' is no port from 1 to 65535"),
     "an IPv6 address without brackets": (GOOD.replace("80:80", "::1:80:80"), "an IPv6 address stands in brackets"),
+    "a key without end": (GOOD + "a" + " . 'b'" * 100_000 + " = 1\n", "x.toml:5: more than 50 words, parted by dots"),
+    "brackets without end": ("a = " + "[" * 100_000, "no valid TOML"),
     "JSON": ('{"container": {}}', "x.toml:1: no valid TOML"),
     "nothing": ("# nothing\n", "no container is declared; write a table [container.NAME]"),
     "one that requires itself": (GOOD + 'requires = ["web"]\n', "leave one of these names out"),
