@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ondemand_pkg.commands import Report, command
+from ondemand_pkg.errors import OndemandError
 
 if TYPE_CHECKING:
     from ondemand_pkg.importing.draft import Draft, Note
@@ -54,6 +55,8 @@ def import_command(report: Report, file: str | None, container: str | None, outp
     from ondemand_pkg.importing import source
 
     if file is not None and container is None:
+        if output is not None and output.exists() and Path(file).exists() and output.samefile(file):
+            raise OndemandError(f"{output}: it is the file that is imported; give another file with --output")
         _write(report, *source.read(file, os.environ), file, output, force)
     elif container is not None and file is None:
         _write(report, *source.inspect(container, os.environ), f"the container {container}", output, force)

@@ -6,6 +6,7 @@ the findings' forms.
 
 from __future__ import annotations
 
+import itertools
 import json
 import posixpath
 from collections import defaultdict
@@ -62,19 +63,34 @@ def _of_one(container: Container) -> Iterator[tuple[str, str]]:
         yield "moving-tag", f'the image "{container.image}" is another one tomorrow'
     elif not at and not container.pin:
         yield "tag-not-pinned", f'the tag of "{container.image}" may be moved'
-    secrets = [name for name, value in container.env.items() if is_secret(name, value)]
+    passed = list(_passed(container))
+    env = [*container.env.items(), *(value.partition("=")[::2] for name, value in passed if name == "--env")]
+    secrets = [name for name, value in env if is_secret(name, value)]
     if secrets:
         yield "secret-in-env", f"{', '.join(secrets)} would be in the package for everybody to read"
-    if container.memory is None:
+    if container.memory is None and all(name != "--memory" for name, _ in passed):
         yield "no-memory-limit", "nothing limits its memory"
     if container.ready.kind is ReadyKind.TCP:
         yield "readiness-by-port", "it counts as ready as soon as its port takes connections"
-    if container.user.partition(":")[0] in ("root", "0"):
-        yield "runs-as-root", f'it runs as "{container.user}", whatever user its image has'
+    user = [container.user, *(value for name, value in passed if name == "--user")][-1]
+    if user.partition(":")[0] in ("root", "0"):
+        yield "runs-as-root", f'it runs as "{user}", whatever user its image has'
     if any(argument.partition("=")[0] == "--privileged" for argument in container.create_args):
         yield "privileged", "--privileged gives it the host"
-    if any(posixpath.normpath(volume.source) in _ENGINE_SOCKETS for volume in container.volumes):
+    sources = [*(volume.source for volume in container.volumes),
+               *(value.partition(":")[0] for name, value in passed if name == "--volume"),
+               *(part.partition("=")[2] for name, value in passed if name == "--mount" for part in value.split(",")
+                 if part.startswith(("source=", "src=")))]
+    if any(posixpath.normpath(source) in _ENGINE_SOCKETS for source in sources):
         yield "engine-socket", "who takes the container over is root of the host"
+
+
+def _passed(container: Container) -> Iterator[tuple[str, str]]:
+    """Yield name and value of each option in create_args that says what a key says too; they have the last word."""
+    names = {"-e": "--env", "-m": "--memory", "-u": "--user", "-v": "--volume"}
+    for option, following in itertools.pairwise([*container.create_args, ""]):
+        name, equals, value = option.partition("=")
+        yield names.get(name, name), value if equals else following
 
 
 def _across(declared: Sequence[Declared]) -> Iterator[tuple[Declared, str, str]]:

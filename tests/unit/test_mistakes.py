@@ -50,6 +50,8 @@ CALLS = {
     "a Quadlet file without an end": (["import", "zero.container"], 1, "larger than 1 MiB"),
     "a Compose file that is not there": (["import", "gone.yaml"], 1, "give a Compose file (compose.yaml) or a Quadlet file"),
     "a Quadlet file that is not there": (["import", "x.container"], 1, "give a Compose file (compose.yaml) or a Quadlet file"),
+    "a declaration in place of its Compose file": (["import", "compose.yaml", "-o", "./compose.yaml", "--force"], 1,
+                                                   "it is the file that is imported; give another file with --output"),
     "a comparison with what is not there": (["diff", "web.toml", "x.deb"], 2, "give a package (.deb, .rpm) or a declaration"),
     "an output that is a file": (["build", "web.toml", "-o", "web.toml"], 1, "give a writable directory with --output"),
     "nothing to import": (["import"], 2, "give either a FILE or --container NAME"),

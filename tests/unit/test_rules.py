@@ -49,17 +49,22 @@ ROWS = {
     "moving-tag": [SOUND.replace("nginx:1.27", "nginx").replace("pin = true\n", ""),
                    SOUND.replace("nginx:1.27", "r.example:5000/nginx:latest").replace("pin = true\n", "")],
     "tag-not-pinned": [SOUND.replace("pin = true\n", "")],
-    "secret-in-env": [SOUND + 'env = { DB_PASSWORD = "x" }\n', SOUND + 'env = { URL = "postgres://u:p@db/x" }\n'],
+    "secret-in-env": [SOUND + 'env = { DB_PASSWORD = "x" }\n', SOUND + 'env = { URL = "postgres://u:p@db/x" }\n',
+                      SOUND + 'create_args = ["--env=DB_PASSWORD=x"]\n', SOUND + 'create_args = ["-e", "DB_PASSWORD=x"]\n'],
     "no-memory-limit": [SOUND.replace('memory = "64m"\n', "")],
     "readiness-by-port": [SOUND.replace('ready = { http = "/" }\n', ""), SOUND.replace('{ http = "/" }', '"tcp"')],
-    "runs-as-root": [SOUND + 'user = "root"\n', SOUND + 'user = "0:0"\n'],
+    "runs-as-root": [SOUND + 'user = "root"\n', SOUND + 'user = "0:0"\n',
+                     SOUND + 'user = "1000"\ncreate_args = ["--user=root"]\n', SOUND + 'create_args = ["-u", "0"]\n'],
     "privileged": [SOUND + 'create_args = ["--privileged"]\n'],
-    "engine-socket": [SOUND + 'volumes = ["/var/run/docker.sock:/var/run/docker.sock:ro"]\n'],
+    "engine-socket": [SOUND + 'volumes = ["/var/run/docker.sock:/var/run/docker.sock:ro"]\n',
+                      SOUND + 'create_args = ["-v", "/run/docker.sock:/run/docker.sock"]\n',
+                      SOUND + 'create_args = ["--mount=type=bind,source=/run/docker.sock,target=/x"]\n'],
 }
 
 
 def test_a_sound_declaration_has_no_finding(tmp_path: Path) -> None:
     assert found(tmp_path, SOUND) == []
+    assert found(tmp_path, SOUND.replace('memory = "64m"', 'user = "root"\ncreate_args = ["--memory=64m", "--user=1000"]')) == []
 
 
 @pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in ROWS.items() for text in texts])
