@@ -37,6 +37,7 @@ exec "$@"
 _CHANGES = ['ENTRYPOINT ["docker-entrypoint.sh"]', 'CMD ["postgres", "-c", "listen_addresses=*"]', "EXPOSE 5432",
             "ENV PGDATA=/var/lib/postgresql/data PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin",
             "VOLUME /var/lib/postgresql/data", "STOPSIGNAL SIGINT"]
+RESTART = "systemctl reset-failed docker.service docker.socket; systemctl restart docker"  # however often it was
 
 
 def follow(steps: Iterable[Typed], builder: Builder, machine: Machine) -> None:
@@ -85,6 +86,13 @@ def with_packages(*packages: str) -> Iterator[Machine]:
         machine.chroot("apt-get", "-y", "install", *machine.copy_in(*found))
         machine.boot()
         yield machine
+
+
+def container_asks(machine: Machine) -> str:
+    """Let a container ask the service at the host's address; return the status, or that there was none."""
+    ask = "import urllib.request; print(urllib.request.urlopen('http://host:8080/', timeout=3).status)"
+    return machine.sh("docker run --rm --add-host=host:host-gateway --entrypoint=python3 servers:1 "
+                      f'-c "{ask}" 2>/dev/null || echo no answer')
 
 
 class Elsewhere(Builder):
@@ -157,6 +165,17 @@ def test_firewalls_of_the_host_apply(tmp_path: Path) -> None:
         machine.run("systemctl", "disable", "--now", "firewalld")
         machine.run("systemctl", "restart", "docker")
         follow(typed(DOCS / "firewall.md"), Elsewhere(tmp_path, machine), machine)
+        # What the page says of containers that ask a socket of the host.
+        machine.run("systemctl", "start", "firewalld")
+        assert container_asks(machine) == "no answer\n"
+        machine.sh(RESTART)
+        assert container_asks(machine) == "200\n"
+        machine.run("systemctl", "stop", "firewalld")
+        machine.sh(RESTART)
+        machine.run("ufw", "--force", "enable")
+        assert container_asks(machine) == "no answer\n"
+        machine.sh("ufw allow in on docker0 to any port 8080 proto tcp")
+        assert container_asks(machine) == "200\n"
 
 
 def test_a_fleet_takes_what_is_published_by_itself(new: Machine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +30,9 @@ def test_the_book_builds_without_a_broken_link(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for page in DOCS.glob("*.md"):
         assert "<h1" in (tmp_path / "book" / f"{page.stem}.html").read_text()
+
+
+def test_the_times_beside_the_diagram_of_a_wake_are_those_in_it() -> None:
+    totals = re.findall(r">[^<]*: ([0-9]+) ms</text>", (DOCS / "wake.svg").read_text())
+    ours, others = (f"{int(total) / 1000:.2f} s" for total in totals)
+    assert f"Timing diagram: {ours} here, {others} with units" in (DOCS / "wake.md").read_text()
