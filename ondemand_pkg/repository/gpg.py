@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import os
 import subprocess
 import tempfile
@@ -63,7 +64,7 @@ def find(key: str) -> Key:
     home = os.environ.get("GNUPGHOME", "~/.gnupg")
     if done.returncode or not found:
         raise OndemandError(f"key {key!r}: gpg has no such secret key in {home}; "
-                            "make one with 'ondemand-pkg repo key new', or set GNUPGHOME")
+                            "set GNUPGHOME, take it back from a backup, or make one with 'ondemand-pkg repo key new'")
     if len(found) > 1:
         raise OndemandError(f"key {key!r}: {len(found)} secret keys have that name; give the fingerprint of one")
     secret = {name: found[0][index] for name, index in _SECRET_FIELDS.items()}
@@ -72,9 +73,8 @@ def find(key: str) -> Key:
     expires = int(secret["expires"] or 0)
     if secret["validity"] == "e" or 0 < expires <= time.time():
         day = datetime.fromtimestamp(expires, UTC).date()
-        raise OndemandError(f"key {key!r}: it expired on {day}; prolong it ('gpg --quick-set-expire ' "
-                            f"{fingerprint} 2y'), "
-                            "or take another one ('ondemand-pkg repo key rotate')")
+        raise OndemandError(f"key {key!r}: it expired on {day}; prolong it ('gpg --quick-set-expire {fingerprint} 2y'), "
+                            "then publish the keyring package again ('ondemand-pkg repo keyring')")
     if secret["validity"] in ("r", "d", "i"):
         raise OndemandError(f"key {key!r}: it was revoked or disabled; take another one")
     if "s" not in secret["capabilities"]:
@@ -108,11 +108,25 @@ def make(user: str, expire: str) -> Key:
 
 
 def export(fingerprints: Sequence[str]) -> bytes:
-    """Return public keys, armoured; raises OndemandError."""
-    done = _gpg("--armor", "--export-options", "export-minimal", "--export", *fingerprints)
-    if done.returncode or not done.stdout:
-        raise OndemandError(f"gpg can't export the public key: {_reason(done)}")
+    """Return public keys, armoured; raises OndemandError unless gpg has all of them."""
+    done = _gpg("--status-fd", "2", "--armor", "--export-options", "export-minimal", "--export", *fingerprints)
+    exported = {words[2] for words in map(str.split, done.stderr.decode("utf-8", "replace").splitlines())
+                if words[1:2] == ["EXPORTED"]}
+    missing = [fingerprint for fingerprint in fingerprints if fingerprint not in exported]
+    if missing:
+        raise OndemandError(f"gpg has no public key {', '.join(missing)}; 'gpg --import' takes it from the repository's "
+                            "ondemand-archive-keyring.asc")
     return done.stdout
+
+
+def not_revoked(fingerprints: Sequence[str]) -> list[str]:
+    """Return those of some keys that were not revoked, as far as gpg knows."""
+    if not fingerprints:
+        return []
+    done = _gpg("--list-keys", "--with-colons", "--fixed-list-mode", "--", *fingerprints)
+    records = [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    revoked = {after[9] for record, after in itertools.pairwise(records) if record[0] == "pub" and record[1] == "r"}
+    return [fingerprint for fingerprint in fingerprints if fingerprint not in revoked]
 
 
 def dearmored(armored: bytes) -> bytes:
@@ -146,10 +160,11 @@ def detached_each(items: Sequence[bytes], key: str) -> list[bytes]:
         return list(pool.map(lambda data: detached(data, [key], armor=False), items))
 
 
-def good_signers(data: bytes, signature: bytes, keyring: bytes) -> set[str]:
+def good_signers(data: bytes, signature: bytes, keyring: bytes, or_expired: bool = False) -> set[str]:
     """Return the fingerprints of the keys of a keyring of which data has a good signature.
 
-    An empty ``signature`` means that ``data`` is signed in itself.
+    An empty ``signature`` means that ``data`` is signed in itself.  A key that has expired counts only where it is asked
+    for, as for what was signed before and stays as it is; one that was revoked never does.
     """
     with tempfile.TemporaryDirectory() as temporary:
         ring, signed, beside = (Path(temporary) / name for name in ("ring.gpg", "signed", "signature"))
@@ -159,7 +174,18 @@ def good_signers(data: bytes, signature: bytes, keyring: bytes) -> set[str]:
         if signature:
             beside.write_bytes(signature)
             files.insert(0, str(beside))
-        done = _gpg("--no-default-keyring", "--keyring", str(ring), "--trust-model", "always", "--status-fd", "1",
-                    "--homedir", temporary, "--no-auto-check-trustdb", "--verify", *files)
-    found = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()]
-    return {words[-1] for words in found if words[1:2] == ["VALIDSIG"]}
+        # With --batch it stops at the first of several signatures that is not good.
+        done = _gpg("--no-batch", "--no-default-keyring", "--keyring", str(ring), "--trust-model", "always",
+                    "--status-fd", "1", "--homedir", temporary, "--no-auto-check-trustdb", "--verify", *files)
+    # Each signature is NEWSIG, what gpg thinks of it, and VALIDSIG where it is right, whatever became of the key since
+    # (gpg's doc/DETAILS).
+    good, is_good = set(), False
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if words[1:2] == ["NEWSIG"]:
+            is_good = False
+        elif words[1:2] == ["GOODSIG"] or (or_expired and words[1:2] == ["EXPKEYSIG"]):
+            is_good = True
+        elif words[1:2] == ["VALIDSIG"] and is_good:
+            good.add(words[-1])
+    return good

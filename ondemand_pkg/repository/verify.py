@@ -82,8 +82,11 @@ class _Checker:
         if not cleared or cleared[1].rstrip(b"\n") != release.rstrip(b"\n"):
             yield f"{top / 'InRelease'}: it says another thing than Release"
         for line in release.decode("utf-8", "replace").partition("SHA256:\n")[2].splitlines():
-            digest, size, name = line.split()
-            yield from self._index(top / name, digest, int(size))
+            try:
+                digest, size, name = line.split()
+                yield from self._index(top / name, digest, int(size))
+            except ValueError:
+                yield f"{top / 'Release'}: damaged: {line!r} is no digest, size and name"
         expected = {item.path: item for item in self.state.shown(suite, "deb")}
         seen = dict[str, Item]()
         for place in sorted(top.glob("main/binary-*")):
@@ -194,8 +197,9 @@ class _Checker:
                 if facts.identity != item.identity:
                     yield f"{path}: it holds something else than was published"
                 if item.format == "rpm" and not gpg.good_signers(rpmsign.signed_part(data), rpmsign.signature(data),
-                                                                 self.keyring):
-                    yield f"{path}: no good signature by a key of the repository"
+                                                                 self.keyring, or_expired=True):
+                    yield (f"{path}: no good signature by a key of the repository; publish it with another release and remove "
+                           "this one")
             except (OndemandError, ValueError) as error:
                 yield str(error)
         known = set(self.state.items) | set(self.state.removed)

@@ -1,0 +1,120 @@
+"""Package files on their way into the pool.
+
+Knows which of them may go in and what each becomes there; hides copying, signing and the processes that do it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats import rpmsign
+from ondemand_pkg.repository import gpg
+from ondemand_pkg.repository.generations import now
+from ondemand_pkg.repository.index import Change
+from ondemand_pkg.repository.inspect import Facts, inspect
+from ondemand_pkg.repository.state import Item, State
+
+_WORTH_PROCESSES = 64  # fewer packages than this are read sooner than other processes have started
+
+
+def bring(root: Path, after: State, packages: Sequence[Path], suite: str, incoming: Path) -> tuple[Change, list[str]]:
+    """Check packages and put them into a state; return the change and their pool paths.  Raises OndemandError."""
+    change, paths = Change(), list[str]()
+    shown = after.suites.setdefault(suite, set())
+    targets = [incoming / f"{after.number}-{number}-{path.name}" for number, path in enumerate(packages)]
+    held = dict[str, str]()  # pool paths whose file is still there, and who signed it
+    for source, target, facts in zip(packages, targets, _copied(packages, targets), strict=True):
+        path = facts.pool
+        _check(source, facts, after, change)
+        if path not in after.items and path not in change.facts:
+            change.facts[path] = facts
+            signer = _held(root, path, facts, after)
+            if signer is None:
+                change.files[path] = target
+            else:
+                held[path] = signer
+        shown.add(path)
+        paths.append(path)
+    _sign(change, after.keys[0])
+    added = now()
+    for path, facts in change.facts.items():
+        data = change.files.get(path, root / path).read_bytes()
+        signer = held.get(path, after.keys[0] if facts.format == "rpm" else "")
+        after.items[path] = Item(path, facts.format, facts.name, facts.version, facts.architecture, facts.identity,
+                                 hashlib.sha256(data).hexdigest(), len(data), added, signer)
+        after.removed.pop(path, None)
+    return change, paths
+
+
+def _check(source: Path, facts: Facts, after: State, change: Change) -> None:
+    """Raise OndemandError where the name of a file stands for something else."""
+    path = facts.pool
+    here = change.facts.get(path) or after.items.get(path)
+    if here and here.version != facts.version:
+        raise OndemandError(f"{source}: not published: its file name, of which an epoch is no part, is taken by {here.name} "
+                            f"{here.version}; give it another version or release")
+    known = here.identity if here else after.removed.get(path, ("", 0))[0]
+    if known and known != facts.identity:
+        raise OndemandError(f"{source}: not published: {facts.name} {facts.version} was published with other content; "
+                            "give it another version or release")
+
+
+def _held(root: Path, path: str, facts: Facts, after: State) -> str | None:
+    """Return who signed the file of a package that was removed, if it is still there for readers of an older index.
+
+    Those expect the bytes that it has: a new signature would be another file under its name.  "" is that of a .deb, which
+    nobody signs; None where it is gone or damaged, or its key is served no more.
+    """
+    file = root / path
+    if path not in after.removed or not file.exists():
+        return None
+    try:
+        data = file.read_bytes()
+        if inspect(file, data).identity != facts.identity:
+            return None
+    except OndemandError:
+        return None
+    if facts.format == "deb":
+        return ""
+    keyring = gpg.dearmored(gpg.export(after.public))
+    return min(gpg.good_signers(rpmsign.signed_part(data), rpmsign.signature(data), keyring, or_expired=True), default=None)
+
+
+def _copied(sources: Sequence[Path], targets: Sequence[Path]) -> list[Facts]:
+    """Copy packages, and return what they say of themselves."""
+    if len(sources) < _WORTH_PROCESSES:
+        return list(map(_copy, sources, targets))
+    from concurrent.futures import ProcessPoolExecutor  # a fifth of the time in which one package is published
+
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(_copy, sources, targets, chunksize=16))
+
+
+def _copy(source: Path, target: Path) -> Facts:
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise OndemandError(f"{source}: not published: {error.strerror}") from None
+    facts = inspect(source, data)
+    target.write_bytes(data)
+    return facts
+
+
+def _sign(change: Change, key: str) -> None:
+    """Sign the .rpms that a change brings."""
+    files = [file for path, file in change.files.items() if change.facts[path].format == "rpm"]
+    batch = 64  # so that memory holds no more than these
+    for start in range(0, len(files), batch):
+        contents = [file.read_bytes() for file in files[start:start + batch]]
+        try:
+            signatures = gpg.detached_each([rpmsign.signed_part(data) for data in contents], key)
+            for file, data, signature in zip(files[start:start + batch], contents, signatures, strict=True):
+                file.write_bytes(rpmsign.sign(data, signature))
+        except ValueError as error:
+            names = {path: name for name, path in change.files.items()}
+            raise OndemandError(f"{names[file]}: it can't be signed: {error}") from None
+
+
