@@ -5,18 +5,23 @@ Knows which of them may go in and what each becomes there; hides copying, signin
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.formats import rpmsign
+from ondemand_pkg.formats import read_rpm, rpmsign
+from ondemand_pkg.formats.blocks import sha256
+from ondemand_pkg.package import BLOCK
 from ondemand_pkg.repository import gpg
 from ondemand_pkg.repository.generations import now
 from ondemand_pkg.repository.index import Change
 from ondemand_pkg.repository.inspect import Facts, inspect
 from ondemand_pkg.repository.state import Item, State
 
+_BATCH = 64  # .rpms whose headers are in memory at once
 _WORTH_PROCESSES = 64  # fewer packages than this are read sooner than other processes have started
 
 
@@ -41,10 +46,11 @@ def bring(root: Path, after: State, packages: Sequence[Path], suite: str, incomi
     _sign(change, after.keys[0])
     added = now()
     for path, facts in change.facts.items():
-        data = change.files.get(path, root / path).read_bytes()
+        with change.files.get(path, root / path).open("rb") as stream:
+            digest, size = sha256(stream), stream.tell()
         signer = held.get(path, after.keys[0] if facts.format == "rpm" else "")
         after.items[path] = Item(path, facts.format, facts.name, facts.version, facts.architecture, facts.identity,
-                                 hashlib.sha256(data).hexdigest(), len(data), added, signer)
+                                 digest, size, added, signer)
         after.removed.pop(path, None)
     return change, paths
 
@@ -72,15 +78,17 @@ def _held(root: Path, path: str, facts: Facts, after: State) -> str | None:
     if path not in after.removed or not file.exists():
         return None
     try:
-        data = file.read_bytes()
-        if inspect(file, data).identity != facts.identity:
-            return None
+        with file.open("rb") as stream:
+            if inspect(file, stream).identity != facts.identity:
+                return None
+            if facts.format == "deb":
+                return ""
+            stream.seek(0)
+            front = read_rpm.front(stream)
     except OndemandError:
         return None
-    if facts.format == "deb":
-        return ""
     keyring = gpg.dearmored(gpg.export(after.public))
-    return min(gpg.good_signers(rpmsign.signed_part(data), rpmsign.signature(data), keyring, or_expired=True), default=None)
+    return min(gpg.good_signers(rpmsign.signed_part(front), rpmsign.signature(front), keyring, or_expired=True), default=None)
 
 
 def _copied(sources: Sequence[Path], targets: Sequence[Path]) -> list[Facts]:
@@ -95,26 +103,46 @@ def _copied(sources: Sequence[Path], targets: Sequence[Path]) -> list[Facts]:
 
 def _copy(source: Path, target: Path) -> Facts:
     try:
-        data = source.read_bytes()
+        stream = source.open("rb")
     except OSError as error:
         raise OndemandError(f"{source}: not published: {error.strerror}") from None
-    facts = inspect(source, data)
-    target.write_bytes(data)
-    return facts
+    with stream, target.open("w+b") as copy:
+        shutil.copyfileobj(stream, copy, BLOCK)
+        copy.seek(0)
+        return inspect(source, copy)
 
 
 def _sign(change: Change, key: str) -> None:
     """Sign the .rpms that a change brings."""
-    files = [file for path, file in change.files.items() if change.facts[path].format == "rpm"]
-    batch = 64  # so that memory holds no more than these
-    for start in range(0, len(files), batch):
-        contents = [file.read_bytes() for file in files[start:start + batch]]
-        try:
-            signatures = gpg.detached_each([rpmsign.signed_part(data) for data in contents], key)
-            for file, data, signature in zip(files[start:start + batch], contents, signatures, strict=True):
-                file.write_bytes(rpmsign.sign(data, signature))
-        except ValueError as error:
-            names = {path: name for name, path in change.files.items()}
-            raise OndemandError(f"{names[file]}: it can't be signed: {error}") from None
+    files = [(path, file) for path, file in change.files.items() if change.facts[path].format == "rpm"]
+    for start in range(0, len(files), _BATCH):
+        batch = files[start:start + _BATCH]
+        fronts, parts = [], []
+        for path, file in batch:
+            with _named(path), file.open("rb") as stream:
+                fronts.append(read_rpm.front(stream))
+                parts.append(rpmsign.signed_part(fronts[-1]))
+        for (path, file), front, signature in zip(batch, fronts, gpg.detached_each(parts, key), strict=True):
+            with _named(path):
+                _replace_front(file, front, rpmsign.sign(front, signature))
 
 
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise OndemandError(f"{path}: it can't be signed: {error}") from None
+
+
+def _replace_front(file: Path, old: bytes, new: bytes) -> None:
+    """Put what stands before the payload of an .rpm in place of what stands there."""
+    with file.open("r+b") as stream:
+        if len(new) == len(old):
+            stream.write(new)
+            return
+        stream.seek(len(old))
+        with file.with_suffix(".signed").open("wb") as longer:
+            longer.write(new)
+            shutil.copyfileobj(stream, longer, BLOCK)
+    os.replace(file.with_suffix(".signed"), file)

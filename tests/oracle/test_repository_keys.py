@@ -59,7 +59,7 @@ def served(root: Path) -> set[str]:
 def suite_of(deb: Path) -> str:
     """Return the suite that a keyring package tells apt of."""
     with deb.open("rb") as stream:
-        entries = read_deb.read(stream.read()).entries
+        entries = read_deb.read(stream).entries
     (sources,) = (entry.data.decode() for entry in entries if entry.path.endswith("ondemand.sources"))
     return re.findall(r"^Suites: (.*)$", sources, re.MULTILINE)[0]
 
