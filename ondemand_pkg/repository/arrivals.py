@@ -19,6 +19,7 @@ from ondemand_pkg.repository import gpg
 from ondemand_pkg.repository.generations import now
 from ondemand_pkg.repository.index import Change
 from ondemand_pkg.repository.inspect import Facts, inspect
+from ondemand_pkg.repository.signing import signer
 from ondemand_pkg.repository.state import Item, State
 
 _BATCH = 64  # .rpms whose headers are in memory at once
@@ -36,11 +37,11 @@ def bring(root: Path, after: State, packages: Sequence[Path], suite: str, incomi
         _check(source, facts, after, change)
         if path not in after.items and path not in change.facts:
             change.facts[path] = facts
-            signer = _held(root, path, facts, after)
-            if signer is None:
+            by = _held(root, path, facts, after)
+            if by is None:
                 change.files[path] = target
             else:
-                held[path] = signer
+                held[path] = by
         shown.add(path)
         paths.append(path)
     _sign(change, after.keys[0])
@@ -48,9 +49,9 @@ def bring(root: Path, after: State, packages: Sequence[Path], suite: str, incomi
     for path, facts in change.facts.items():
         with change.files.get(path, root / path).open("rb") as stream:
             digest, size = sha256(stream), stream.tell()
-        signer = held.get(path, after.keys[0] if facts.format == "rpm" else "")
+        by = held.get(path, after.keys[0] if facts.format == "rpm" else "")
         after.items[path] = Item(path, facts.format, facts.name, facts.version, facts.architecture, facts.identity,
-                                 digest, size, added, signer)
+                                 digest, size, added, by)
         after.removed.pop(path, None)
     return change, paths
 
@@ -115,16 +116,17 @@ def _copy(source: Path, target: Path) -> Facts:
 def _sign(change: Change, key: str) -> None:
     """Sign the .rpms that a change brings."""
     files = [(path, file) for path, file in change.files.items() if change.facts[path].format == "rpm"]
-    for start in range(0, len(files), _BATCH):
-        batch = files[start:start + _BATCH]
-        fronts, parts = [], []
-        for path, file in batch:
-            with _named(path), file.open("rb") as stream:
-                fronts.append(read_rpm.front(stream))
-                parts.append(rpmsign.signed_part(fronts[-1]))
-        for (path, file), front, signature in zip(batch, fronts, gpg.detached_each(parts, key), strict=True):
-            with _named(path):
-                _replace_front(file, front, rpmsign.sign(front, signature))
+    with signer(key, len(files)) as signed:
+        for start in range(0, len(files), _BATCH):
+            batch = files[start:start + _BATCH]
+            fronts, parts = [], []
+            for path, file in batch:
+                with _named(path), file.open("rb") as stream:
+                    fronts.append(read_rpm.front(stream))
+                    parts.append(rpmsign.signed_part(fronts[-1]))
+            for (path, file), front, signature in zip(batch, fronts, signed(parts), strict=True):
+                with _named(path):
+                    _replace_front(file, front, rpmsign.sign(front, signature))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +40,8 @@ class Key:
         return " ".join(self.fingerprint[start:start + 4] for start in range(0, len(self.fingerprint), 4))
 
 
-def _gpg(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def gpg(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run gpg without anybody to ask; raises OndemandError where it is not installed."""
     environ = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
         return subprocess.run(["gpg", "--batch", "--no-tty", "--yes", "--quiet", *arguments], input=data, env=environ,
@@ -58,7 +58,7 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
 @functools.cache
 def find(key: str) -> Key:
     """Return the one secret key that a fingerprint or user ID names; raises OndemandError unless it can sign."""
-    done = _gpg("--list-secret-keys", "--with-colons", "--fixed-list-mode", "--", key)
+    done = gpg("--list-secret-keys", "--with-colons", "--fixed-list-mode", "--", key)
     records = [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
     found = [record for record in records if record[0] == "sec"]
     home = os.environ.get("GNUPGHOME", "~/.gnupg")
@@ -109,7 +109,7 @@ def make(user: str, expire: str) -> Key:
 
 def export(fingerprints: Sequence[str]) -> bytes:
     """Return public keys, armoured; raises OndemandError unless gpg has all of them."""
-    done = _gpg("--status-fd", "2", "--armor", "--export-options", "export-minimal", "--export", *fingerprints)
+    done = gpg("--status-fd", "2", "--armor", "--export-options", "export-minimal", "--export", *fingerprints)
     exported = {words[2] for words in map(str.split, done.stderr.decode("utf-8", "replace").splitlines())
                 if words[1:2] == ["EXPORTED"]}
     missing = [fingerprint for fingerprint in fingerprints if fingerprint not in exported]
@@ -123,7 +123,7 @@ def not_revoked(fingerprints: Sequence[str]) -> list[str]:
     """Return those of some keys that were not revoked, as far as gpg knows."""
     if not fingerprints:
         return []
-    done = _gpg("--list-keys", "--with-colons", "--fixed-list-mode", "--", *fingerprints)
+    done = gpg("--list-keys", "--with-colons", "--fixed-list-mode", "--", *fingerprints)
     records = [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
     revoked = {after[9] for record, after in itertools.pairwise(records) if record[0] == "pub" and record[1] == "r"}
     return [fingerprint for fingerprint in fingerprints if fingerprint not in revoked]
@@ -135,10 +135,11 @@ def dearmored(armored: bytes) -> bytes:
     return base64.b64decode(b"".join(line for line in body.split(b"\n") if line and line[:1] not in b"=-"))
 
 
-def _sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
+def sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
+    """Return what gpg makes of data with some keys and options that say how to sign; raises OndemandError."""
     # The exclamation mark: the primary key, and no subkey that gpg would prefer (gpg(1), "How to specify a user ID").
     users = [option for key in keys for option in ("--local-user", f"{key}!")]
-    done = _gpg("--digest-algo", "SHA512", *users, *how, data=data)
+    done = gpg("--digest-algo", "SHA512", *users, *how, data=data)
     if done.returncode or not done.stdout:
         raise OndemandError(f"gpg can't sign with {', '.join(keys)}: {_reason(done)}")
     return done.stdout
@@ -146,18 +147,12 @@ def _sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
 
 def clear_signed(data: bytes, keys: Sequence[str]) -> bytes:
     """Return a text with its signatures around it."""
-    return _sign(data, keys, "--clearsign")
+    return sign(data, keys, "--clearsign")
 
 
-def detached(data: bytes, keys: Sequence[str], armor: bool = True) -> bytes:
-    """Return the signatures of data."""
-    return _sign(data, keys, *(["--armor"] if armor else []), "--detach-sign")
-
-
-def detached_each(items: Sequence[bytes], key: str) -> list[bytes]:
-    """Return the binary signature of each of many data."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(lambda data: detached(data, [key], armor=False), items))
+def detached(data: bytes, keys: Sequence[str]) -> bytes:
+    """Return the signatures of data, armoured."""
+    return sign(data, keys, "--armor", "--detach-sign")
 
 
 def good_signers(data: bytes, signature: bytes, keyring: bytes, or_expired: bool = False) -> set[str]:
@@ -175,7 +170,7 @@ def good_signers(data: bytes, signature: bytes, keyring: bytes, or_expired: bool
             beside.write_bytes(signature)
             files.insert(0, str(beside))
         # With --batch it stops at the first of several signatures that is not good.
-        done = _gpg("--no-batch", "--no-default-keyring", "--keyring", str(ring), "--trust-model", "always",
+        done = gpg("--no-batch", "--no-default-keyring", "--keyring", str(ring), "--trust-model", "always",
                     "--status-fd", "1", "--homedir", temporary, "--no-auto-check-trustdb", "--verify", *files)
     # Each signature is NEWSIG, what gpg thinks of it, and VALIDSIG where it is right, whatever became of the key since
     # (gpg's doc/DETAILS).

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from requirements import need
 from signing import Signer, signer
 from sites import everything, listed, packages
 
+from ondemand_pkg import build
+from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.formats import read_deb
 from ondemand_pkg.repository import gpg
 
@@ -205,3 +209,43 @@ def test_a_signature_counts_only_with_a_key_that_is_good(site: Signer) -> None:
     for several in (by_old + by_revoked + good, good + by_revoked + by_old, bad + good, good + bad):
         assert gpg.good_signers(b"text", several, ring) == {site.key}
     assert gpg.good_signers(b"text", by_old + good, public(site, site.key)) == {site.key}  # the first by a key that is not there
+
+
+def crowd(directory: Path, count: int) -> list[Path]:
+    """Build .rpms of so many containers."""
+    directory.mkdir(parents=True, exist_ok=True)
+    declaration = directory / "crowd.toml"
+    declaration.write_text('[package]\nversion = "1"\n' + "".join(
+        f'[container.web{number}]\nimage = "web:1"\nports = ["{10000 + number}:80"]\n' for number in range(count)))
+    return build.write(build.tasks(read([str(declaration)]), ("rpm",), {}), directory / "dist")
+
+
+@pytest.mark.parametrize("where", ["short", "too long for the path of a socket " * 3])
+def test_many_packages_are_signed_and_no_key_and_no_agent_stays_anywhere_else(site: Signer, tmp_path: Path, where: str) -> None:
+    root = tmp_path / "repository"
+    secrets = Path(site.environ["GNUPGHOME"], "private-keys-v1.d")
+    before = {path: path.read_bytes() for path in secrets.iterdir()}
+    with TemporaryDirectory(prefix=where) as temporary:
+        done = subprocess.run([sys.executable, "-m", "ondemand_pkg", "publish", "--repo", root, "--key", site.key,
+                               *crowd(tmp_path, 120)], env={**site.environ, "TMPDIR": temporary}, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert list(Path(temporary).iterdir()) == []
+    assert {path: path.read_bytes() for path in secrets.iterdir()} == before
+    assert temporary not in subprocess.run(["ps", "-e", "-o", "args"], check=True, capture_output=True, text=True).stdout
+    assert site.run("repo", "verify", "--repo", root).stderr == "120 packages: no error\n"
+
+
+def test_a_key_with_a_passphrase_is_asked_for_once(tmp_path: Path) -> None:
+    need("gpg")
+    with signer() as site:
+        quiet = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "secret"]
+        Path(site.environ["GNUPGHOME"], "gpg-agent.conf").write_text("s2k-count 65536\n")  # a tenth of a second a signature less
+        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=site.environ, check=True)
+        subprocess.run([*quiet, "--quick-generate-key", "guarded@example.com", "rsa2048", "sign", "never"], env=site.environ,
+                       check=True, capture_output=True)
+        # As somebody does who types it: the agent knows it from then on.
+        subprocess.run([*quiet, "--local-user", "guarded@example.com", "--detach-sign"], input=b"text", env=site.environ,
+                       check=True, capture_output=True)
+        root = tmp_path / "repository"
+        site.run("publish", "--repo", root, "--key", "guarded@example.com", *crowd(tmp_path, 120))
+        site.run("repo", "verify", "--repo", root)
