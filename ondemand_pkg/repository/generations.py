@@ -50,7 +50,7 @@ class Directory:
         What a killed process left is taken away first.  Raises OndemandError where the directory can't be written to,
         and in place of any OSError within.
         """
-        with self.faults():
+        with self.faults(), _readable():
             self.inner.mkdir(parents=True, exist_ok=True)
             with (self.inner / "lock").open("w") as stream:
                 try:
@@ -156,6 +156,17 @@ class Directory:
         link.unlink(missing_ok=True)
         link.symlink_to(f"generations/{number}")
         os.replace(link, self.current)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Let everybody read what is made: a web server is another user, whatever the publisher's umask keeps from others."""
+    old = os.umask(0o022)
+    os.umask(old & 0o022)  # a group that publishes together may write
+    try:
+        yield
+    finally:
+        os.umask(old)
 
 
 def link(source: Path, target: Path) -> None:

@@ -218,6 +218,19 @@ def test_a_change_leaves_the_files_that_an_older_index_names(site: Signer, tmp_p
     assert {path: path.read_bytes() for path in named} == before
 
 
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o002])
+def test_a_web_server_may_read_it_whatever_the_publishers_umask(site: Signer, tmp_path: Path, umask: int) -> None:
+    root, new = tmp_path / "repository", packages(tmp_path, "1.0")
+    for path in new:
+        path.chmod(0o600)
+    subprocess.run([sys.executable, "-m", "ondemand_pkg", "publish", "--repo", root, "--key", site.key, *new], env=site.environ,
+                   check=True, capture_output=True, umask=umask)
+    for path in (path for path in [root, *root.glob("**/*")] if not path.is_symlink() and path.name != "cache.sqlite"):
+        mode = path.stat().st_mode
+        assert mode & (0o055 if path.is_dir() else 0o044) == (0o055 if path.is_dir() else 0o044), path
+        assert bool(mode & 0o020) == (umask == 0o002), path
+
+
 def test_a_package_that_was_removed_is_published_again_as_the_file_that_is_there(site: Signer, tmp_path: Path) -> None:
     root, first = tmp_path / "repository", packages(tmp_path, "1.0")
     site.publish(root, *first, *packages(tmp_path, "1.1"))
