@@ -27,6 +27,7 @@ from .measure import Alternative, Bar, Sample, Table, comparison, in_turns, rati
 SUITE = "trixie"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 HAND_RATIO, PAUSED_RATIO = 1.0, 0.15  # to the wake by hand
+TOLD = 50.0  # milliseconds from the end of a container that exits while it starts to the message
 CROWDS, MOST_OTHERS, CROWD_RUNS = (200, 1000, 10_000), 1000, 3  # clients at once; the other way gets no more than so many
 SETTLE = 0.5  # seconds; the engine tidies up behind a container after it calls it stopped
 OK = "HTTP/1.1 200 OK"
@@ -49,7 +50,12 @@ image = "nginx:many"
 ports = ["81:80"]
 idle  = "1s"
 idle_action = "pause"
+[container.exits]
+image = "nginx:many"
+ports = ["82:80"]
+command = ["sh", "-c", "sleep 0.2; date +%s%N; exit 3"]
 """
+EXITS = "ondemand-exits-container"
 _AWAKE = "active,activating,deactivating,reloading"
 _ON_HOST = Path(__file__).with_name("on_host.py")
 
@@ -117,6 +123,7 @@ def tables(runs: int) -> Iterator[Table]:
         bench = _Bench(machine)
         yield bench.prepare(Path(temporary))
         yield bench.first_requests(runs)
+        yield bench.failures_told(runs)
         yield from bench.crowds(min(runs, CROWD_RUNS))
 
 
@@ -133,7 +140,7 @@ class _Bench:
         machine = self.machine
         machine.sh(MANY)
         packages = built(directory, DECLARATION)
-        machine.apt_install(packages["deb/nginx"], packages["deb/paused"])
+        machine.apt_install(*(packages[f"deb/{name}"] for name in ("nginx", "paused", "exits")))
         machine.run("docker", "create", "--name", "nginx8080", "-p", "8080:80", IMAGE)
         machine.write("/usr/local/bin/waitport", WAITPORT)
         machine.run("chmod", "755", "/usr/local/bin/waitport")
@@ -218,6 +225,24 @@ class _Bench:
         sample = self.judged(PAUSED.name, *self.on_host("first", "127.0.0.1", PAUSED.port))
         self.machine.sh("until docker inspect --format '{{.State.Paused}}' ondemand-paused | grep -q true; do sleep 0.05; done")
         return sample
+
+    def failures_told(self, runs: int) -> Table:
+        """Measure how long it takes until the journal says why a container did not start: it prints when it ends."""
+        told = []
+        for _ in range(runs):
+            self.on_host("first", "127.0.0.1", 82)
+            self.machine.run("journalctl", "--sync")
+            lines = self.machine.run("journalctl", f"--unit={EXITS}", "--output=json", "--grep=container exited before",
+                                     "--lines=1").stdout
+            entry = json.loads(lines)
+            ended = int(entry["MESSAGE"].rpartition('last: "')[2].rstrip('"')) / 1e6
+            told.append(int(entry["__REALTIME_TIMESTAMP"]) / 1e3 - ended)
+            self.machine.sh(f"systemctl stop ondemand-exits.service {EXITS}.service; rm -f /run/ondemand-exits/end")
+        self.settle()
+        rows = [["from its last output to the message in the journal",
+                 *(f"{value:.1f}" for value in (statistics.median(told), min(told), max(told)))]]
+        return Table("A container that exits while it starts", ["", "median [ms]", "min", "max"], rows,
+                     [verdict("until it is told", statistics.median(told), TOLD, " ms")])
 
     def told_failures(self) -> list[str]:
         """Return, once, what happened instead of answers."""

@@ -44,7 +44,7 @@ def command(container: Container) -> list[str]:
 
 
 def specification(container: Container) -> dict[str, Any]:
-    """Return what the helpers need to make the container, and to see that it is ready.
+    """Return what the helpers need to make the container, and to see that it and what it requires are ready.
 
     ``spec`` is the SHA-256 of what the container is made from.
     """
@@ -58,7 +58,8 @@ def specification(container: Container) -> dict[str, Any]:
         "command": command(container),
     }
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
-    return {**declared, "ready": readiness(container), "spec": hashlib.sha256(canonical).hexdigest()}
+    required = {"requires": list(container.requires)} if container.requires else {}
+    return {**declared, "ready": readiness(container), **required, "spec": hashlib.sha256(canonical).hexdigest()}
 
 
 def readiness(container: Container) -> dict[str, Any]:

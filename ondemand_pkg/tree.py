@@ -25,7 +25,8 @@ from ondemand_pkg.scripts import scripts
 from ondemand_pkg.templates import plain, render
 
 # Programs are executable, modules are not.
-HELPERS = ("addresses", "container", "control.py", "declared.py", "engine.py", "names.py", "record.py", "run", "waitport")
+HELPERS = ("addresses", "beside.py", "container", "control.py", "declared.py", "engine.py", "names.py", "record.py", "run",
+           "steps.py", "waitport")
 PROXIES = {RELAY: ("proxy_protocol.py", "relay", "streams.py"), SOCKET_PROXYD: ("proxyd",)}
 READINESS = {ReadyKind.HTTP: ("httpcheck.py",), ReadyKind.HEALTHCHECK: ("execcheck.py",), ReadyKind.EXEC: ("execcheck.py",),
              ReadyKind.LOG: ("logcheck.py",)}

@@ -6,7 +6,8 @@ library only, with the fewest imports: a client is waiting while this file loads
 """
 
 import _socket  # the module `socket` takes as long to load as the interpreter itself
-import os
+
+from names import Failure
 
 ENGINE_SOCKET = "/run/docker.sock"
 
@@ -144,6 +145,21 @@ def blocks(connection):
         yield block
 
 
+def addresses_of(engine, details):
+    """Return the addresses under which the host reaches a container: one, or an IPv4 and an IPv6 one.  Raises Failure."""
+    mode = details["HostConfig"]["NetworkMode"]
+    if mode == "host":
+        return ["127.0.0.1", "::1"]
+    if mode.startswith("container:"):
+        return addresses_of(engine, engine.inspect(mode.partition(":")[2]))
+    for network in (details["NetworkSettings"].get("Networks") or {}).values():
+        addresses = [network[key] for key in ("IPAddress", "GlobalIPv6Address") if network.get(key)]
+        if addresses:
+            return addresses
+    raise Failure("the container has no address (network mode '{}'), so no connection can reach it; "
+                  "declare it without that network option".format(mode))
+
+
 def checked(status, body):
     """Return the body of an answer; raise EngineError with the engine's own message where it is a refusal."""
     if status < 400:
@@ -188,9 +204,3 @@ class Output:
                 self.left = int.from_bytes(self.head[4:], "big")
                 self.head = b""
         return found
-
-
-def write_all(descriptor, data):
-    """Write every byte to a file descriptor."""
-    while data:
-        data = data[os.write(descriptor, data):]

@@ -45,6 +45,12 @@ def say(message):
     sys.stderr.flush()
 
 
+def write_all(descriptor, data):
+    """Write every byte to a file descriptor."""
+    while data:
+        data = data[os.write(descriptor, data):]
+
+
 def notify(state):
     """Tell systemd of a new state, as sd_notify(3) does."""
     address = os.environ.get("NOTIFY_SOCKET")

@@ -8,7 +8,7 @@ import os
 import time
 
 from control import CLOCK_BOOTTIME, Client, begin_of_process, last_end
-from names import Failure
+from names import PACKAGE, Failure
 
 HELPERS, STATE = "/usr/libexec/ondemand-", "/run/ondemand-"  # directories of another package, but for its name
 LOOK = 0.005  # seconds until it is looked again whether its `run` is there
@@ -49,6 +49,33 @@ def await_ready(name, wakes):
         time.sleep(LOOK)
     raise Failure("it requires the container {!r}, which could not be started; 'journalctl -u {}-container' tells why".format(
         name, units(name)))
+
+
+def refuse_circle(required):
+    """Raise Failure where what this container requires requires it in turn: each would wait for the other without end.
+
+    A circle in one run of the build is refused there; packages may be built one by one.
+    """
+    name = PACKAGE[len("ondemand-"):]
+    ways, seen = [[name, other] for other in required], set()
+    while ways:
+        way = ways.pop()
+        if way[-1] == name:
+            raise Failure("the containers require each other in a circle ({}), so none of them can start; install one of the "
+                          "packages without its 'requires'".format(" -> ".join(way)))
+        if way[-1] not in seen:
+            seen.add(way[-1])
+            ways += [way + [other] for other in required_by(way[-1])]
+
+
+def required_by(name):
+    import json
+
+    try:
+        with open(HELPERS + name + "/container.json", "rb") as stream:
+            return json.loads(stream.read().decode("ascii")).get("requires", [])
+    except (OSError, ValueError):
+        return []  # its package is not there, which is told when it is awaited
 
 
 def is_ready(control):

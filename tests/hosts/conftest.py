@@ -45,7 +45,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.failed and report.when in ("setup", "call"):
-        for machine in {value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Machine)}:
+        values = getattr(item, "funcargs", {}).values()
+        hosts = {found for value in values for found in (value, getattr(value, "machine", None)) if isinstance(found, Machine)}
+        for machine in hosts:
             report.sections.append(("host", machine.evidence()))
 
 

@@ -102,13 +102,15 @@ class Failed(AssertionError):
 class Machine:
     """A host; made by ``fresh``, ``unbooted`` or ``boot_once``."""
 
-    def __init__(self, directory: Path, binds: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, binds: Sequence[str] = (), limits: bool = False) -> None:
         self.directory = directory
         self._binds = binds
+        self._limits = limits
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0
         # Of its own, for two hosts in one would share the control groups of their services.
-        self._cgroup = _control_groups() / f"ondemand-host-{os.getpid()}-{id(self)}"
+        name = f"ondemand-host-{os.getpid()}-{id(self)}"
+        self._cgroups = [mount / name for mount in (controllers() if limits else [_unified()])]
 
     @property
     def leader(self) -> int:
@@ -117,12 +119,16 @@ class Machine:
 
     def boot(self) -> None:
         """Boot and wait until systemd has started everything and the engine answers."""
-        environ = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
-        self._cgroup.mkdir(exist_ok=True)
-        enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+        environ = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes",
+                   "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0" if self._limits else "1"}
+        for group in self._cgroups:
+            group.mkdir(exist_ok=True)
+            for path in [*group.glob("cpuset.cpus"), *group.glob("cpuset.mems")]:  # nothing may run in a group without
+                path.write_text((group.parent / path.name).read_text())
+        enter = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit; shift; done; shift; exec "$@"'
         argv = [*_NSPAWN, "-D", str(self.directory), *(f"--bind={bind}" for bind in self._binds), "-b"]
-        self._nspawn = subprocess.Popen(["sh", "-c", enter, str(self._cgroup), *argv], env=environ, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._nspawn = subprocess.Popen(["sh", "-c", enter, "sh", *map(str, self._cgroups), "--", *argv], env=environ,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self._init = 0
         deadline = time.monotonic() + _BOOT_TIMEOUT
         while not (self._find_init() and self._is_up()):
@@ -131,6 +137,8 @@ class Machine:
                 assert self._nspawn.stderr is not None
                 raise RuntimeError(f"the host does not boot: {self._nspawn.stderr.read().decode()}")
             time.sleep(0.05)
+        if self._limits:  # systemd-nspawn mounts them read-only
+            self.sh("for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,rw,bind $mount 2>/dev/null; done; true")
 
     def _find_init(self) -> bool:
         assert self._nspawn is not None
@@ -273,9 +281,11 @@ class Machine:
             else:
                 self._nspawn.kill()
             self._nspawn.wait()
-        for directory, _, _ in os.walk(self._cgroup, topdown=False):
-            with contextlib.suppress(OSError):  # a process of the host that is still on its way out
-                os.rmdir(directory)
+        # systemd-nspawn makes one of this name in its own hierarchy, too.
+        for group in {mount / self._cgroups[0].name for mount, _ in _hierarchies()}:
+            for directory, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):  # a process of the host that is still on its way out
+                    os.rmdir(directory)
 
     def evidence(self) -> str:
         """Return what explains a failed test: units, containers, the end of the journal."""
@@ -284,13 +294,30 @@ class Machine:
         return "\n".join(f"$ {command}\n{self.sh(command + ' 2>&1', check=False)}" for command in commands)
 
 
-def _control_groups() -> Path:
-    """Return where the unified hierarchy is mounted."""
+def _hierarchies() -> list[tuple[Path, list[str]]]:
+    """Return where hierarchies of control groups are mounted, each with its controllers; of version 2 there is one, with none."""
+    words = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    known = {line.split()[0] for line in Path("/proc/cgroups").read_text().splitlines()[1:]}
+    return [(Path(mount), [option for option in options.split(",") if option in known])
+            for _, mount, kind, options, *_ in words if kind in ("cgroup", "cgroup2")]
+
+
+def _unified() -> Path:
     for line in Path("/proc/mounts").read_text().splitlines():
         _, mount, kind, *_ = line.split()
         if kind == "cgroup2":
             return Path(mount)
     raise RuntimeError("no cgroup2 file system is mounted; mount one to boot hosts")
+
+
+def controllers() -> list[Path]:
+    """Return where control groups of version 1 with controllers are mounted."""
+    return [mount for mount, names in _hierarchies() if names]
+
+
+def has_memory_controller() -> bool:
+    """Return whether a host can be booted whose engine limits memory."""
+    return any("memory" in names for _, names in _hierarchies())
 
 
 @contextlib.contextmanager
@@ -328,10 +355,13 @@ def overlay(suite: str) -> Iterator[tuple[Path, Path]]:
 
 
 @contextlib.contextmanager
-def unbooted(suite: str) -> Iterator[Machine]:
-    """Yield a host that was not booted yet; what happens on it is gone with it."""
+def unbooted(suite: str, limits: bool = False) -> Iterator[Machine]:
+    """Yield a host that was not booted yet; what happens on it is gone with it.
+
+    With ``limits`` its engine limits memory: its control groups are those of version 1, for version 2 has no controllers here.
+    """
     with overlay(suite) as (merged, docker):
-        machine = Machine(merged, [f"{docker}:/var/lib/docker"])
+        machine = Machine(merged, [f"{docker}:/var/lib/docker"], limits)
         try:
             yield machine
         finally:
@@ -339,9 +369,9 @@ def unbooted(suite: str) -> Iterator[Machine]:
 
 
 @contextlib.contextmanager
-def fresh(suite: str) -> Iterator[Machine]:
-    """Yield a booted host; what happens on it is gone with it."""
-    with unbooted(suite) as machine:
+def fresh(suite: str, limits: bool = False) -> Iterator[Machine]:
+    """Yield a booted host, as ``unbooted`` does; what happens on it is gone with it."""
+    with unbooted(suite, limits) as machine:
         machine.boot()
         yield machine
 

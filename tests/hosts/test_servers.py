@@ -121,7 +121,7 @@ def test_a_container_that_exits_while_it_starts_is_told_with_its_last_words(site
     site.clients(20, ("127.0.0.1", 8009))
     said = site.journal("ondemand-dies-container")
     assert "last words on stdout" in said and "last words on stderr" in said
-    assert 'ondemand-dies: the container exited with status 3 before it was ready and said last: "' in said
+    assert 'ondemand-dies: the container exited before it was ready and said last: "' in said
 
 
 def test_a_container_that_never_listens_is_told_with_what_was_waited_for(site: Machine) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
+from requirements import need
 
-from .conftest import built
-from .machine import Machine
+from .conftest import TOOLS, built
+from .machine import Machine, fresh, has_memory_controller
 
 # Listens at once and says no, until half a second has passed and the file /cause/gone is there (but where it fails otherwise).
 SERVER = r"""
@@ -209,6 +211,13 @@ def test_a_paused_container_is_stopped_by_its_services_and_wakes_again(site: Mac
     assert get(site, 8011) == "200"
 
 
+def test_who_connects_just_when_a_paused_container_was_stopped_is_answered(site: Machine) -> None:
+    assert get(site, 8011) == "200"
+    until(site, "naps", "paused")
+    said = site.sh("systemctl stop ondemand-naps-container; curl -sS -o /dev/null -w '%{http_code}' http://127.0.0.1:8011/")
+    assert said == "200"
+
+
 @pytest.mark.parametrize("command", ["docker unpause", "docker kill", "docker stop", "docker rm --force"])
 def test_a_paused_container_that_somebody_else_lays_hands_on_wakes_again(site: Machine, command: str) -> None:
     assert get(site, 8011) == "200"
@@ -265,6 +274,67 @@ def test_a_required_container_that_sleeps_paused_is_unpaused(site: Machine) -> N
     assert get(site, 8014) == "200" and status(site, "naps") == "running"
     until(site, "lone", "exited")
     until(site, "naps", "paused")
+
+
+def test_a_circle_over_packages_built_apart_is_told_at_install_and_at_the_wake(site: Machine, tmp_path: Path) -> None:
+    packages = []
+    for name, other, port in (("egg", "hen", 8015), ("hen", "egg", 8016)):
+        (tmp_path / name).mkdir()
+        packages.append(built(tmp_path / name, f'[container.{name}]\nimage = "servers:1"\nversion = "1"\n'
+                                               f'ports = ["{port}:80"]\nrequires = ["{other}"]\n')[f"deb/{name}"])
+    try:
+        said = site.apt_install(*packages)
+        assert "the containers require each other in a circle (hen -> egg -> hen), so none of them can start; " in said
+        assert site.clients(20, ("127.0.0.1", 8015), limit=30) in ([""] * 20, ["ConnectionResetError"] * 20)
+        assert "in a circle (egg -> hen -> egg), so none" in site.journal("ondemand-egg-container")
+    finally:
+        site.run("apt-get", "purge", "-y", "ondemand-egg", "ondemand-hen")
+    assert site.sh("systemctl list-units --all --no-legend ondemand-egg* ondemand-hen*") == "", "they failed, and are forgotten"
+
+
+def test_containers_that_outlive_their_engine_go_on_serving_and_sleep_and_wake_under_the_next_one(site: Machine) -> None:
+    restart = "systemctl reset-failed docker.service docker.socket; systemctl restart docker"  # however often it was
+    site.write("/etc/docker/daemon.json", '{"live-restore": true}')
+    site.sh(restart)
+    try:
+        asleep(site, "lone", "naps")
+        assert get(site, 8014) == get(site, 8011) == "200"
+        begun = {name: started(site, name) for name in ("lone", "naps")}
+        with site.steady_clients(8014) as answers:
+            site.sh(restart)
+        assert set(answers) == {"HTTP/1.0 200 OK"}
+        assert {name: started(site, name) for name in begun} == begun
+        until(site, "lone", "exited")
+        until(site, "naps", "paused")
+        site.sh(restart)
+        assert get(site, 8011) == "200" and started(site, "naps") == begun["naps"]
+        assert get(site, 8014) == "200"
+    finally:
+        asleep(site, "lone", "naps")
+        site.run("rm", "/etc/docker/daemon.json")
+        site.sh(restart)
+
+
+def test_a_container_killed_for_want_of_memory_while_it_starts_is_told_so_and_starts_once_it_has_enough(tmp_path: Path) -> None:
+    need(*TOOLS, root=True)
+    if not has_memory_controller():
+        pytest.skip("no control groups of version 1 with the memory controller are mounted")
+    text = """[container.hungry]
+image = "servers:1"
+version = "{}"
+ports = ["8017:80"]
+memory = "{}M"
+command = ["-c", "bytearray(48 << 20); import runpy; runpy.run_path('/servers/show.py')"]
+"""
+    with fresh("bookworm", limits=True) as machine:
+        machine.apt_install(built(tmp_path, text.format(1, 24))["deb/hungry"])
+        assert set(machine.clients(500, ("127.0.0.1", 8017), limit=30)) <= {"", "ConnectionResetError"}
+        machine.sh("until systemctl is-failed --quiet ondemand-hungry-container; do :; done", timeout=60)
+        assert ("ondemand-hungry: the container was killed for want of memory; declare more with the key 'memory'"
+                ) in machine.journal("ondemand-hungry-container")
+        assert machine.inspect("ondemand-hungry")["State"]["OOMKilled"]
+        machine.apt_install(built(tmp_path, text.format(2, 96))["deb/hungry"])
+        machine.until_answered("http://127.0.0.1:8017/")
 
 
 def test_after_a_reboot_a_container_that_slept_paused_sleeps_again_and_wakes_again(site: Machine) -> None:

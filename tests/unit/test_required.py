@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import threading
 from collections.abc import Iterator
@@ -74,6 +75,38 @@ def test_it_may_come_later(required: ModuleType, other: Other, wakes: list[str])
     threading.Timer(0.05, other.starts, ["ready 172.17.0.2"]).start()
     required.await_ready("db", False).close()
     assert wakes == []
+
+
+@pytest.mark.parametrize(("requires", "way"), [
+    ({"db": ["web"]}, "web -> db -> web"),
+    ({"db": ["cache"], "cache": ["web"]}, "web -> db -> cache -> web"),
+    ({"db": ["cache", "queue"], "cache": ["queue"], "queue": ["cache", "web"]}, "web -> db -> queue -> web"),
+])
+def test_a_circle_over_packages_built_apart_is_told_with_its_way(
+    required: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requires: dict[str, list[str]], way: str,
+) -> None:
+    declare(tmp_path, requires)
+    monkeypatch.setattr(required, "PACKAGE", "ondemand-web")
+    with pytest.raises(required.Failure) as told:
+        required.refuse_circle(["db"])
+    assert str(told.value) == (f"the containers require each other in a circle ({way}), so none of them can start; "
+                               "install one of the packages without its 'requires'")
+
+
+@pytest.mark.parametrize("requires", [{}, {"db": []}, {"db": ["cache", "queue"], "cache": ["queue"], "queue": []},
+                                      {"db": ["cache"], "cache": ["db"]}])
+def test_requirements_that_lead_not_back_are_no_circle(
+    required: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requires: dict[str, list[str]],
+) -> None:
+    declare(tmp_path, requires)
+    monkeypatch.setattr(required, "PACKAGE", "ondemand-web")
+    required.refuse_circle(["db"])
+
+
+def declare(directory: Path, requires: dict[str, list[str]]) -> None:
+    for name, others in requires.items():
+        (directory / name).mkdir(exist_ok=True)
+        (directory / name / "container.json").write_text(json.dumps({"requires": others} if others else {}))
 
 
 def test_one_that_was_just_put_to_sleep_is_woken_once_more(

@@ -113,8 +113,24 @@ def test_a_container_that_exits_while_it_starts_is_told_with_its_last_words(
 
     assert host.run(script) == 3
     said = capfd.readouterr().err
-    assert 'ondemand-x: the container exited with status 3 before it was ready and said last: "bind: \ufffd address' in said
+    assert 'ondemand-x: the container exited before it was ready and said last: "bind: \ufffd address' in said
     assert host.told == ["failed 1"] and host.control.last_end()[0] == 1
+
+
+def test_clients_are_turned_away_before_the_engine_knows_of_the_exit(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = True
+    monkeypatch.setattr(host.module, "alive", lambda _: alive)
+
+    def script(client: Any) -> None:
+        nonlocal alive
+        until(client, "started")
+        host.engine.answers["json"] = (500, {"message": "not yet"})
+        alive = False
+        host.engine.exits(3)
+        assert until(client, "failed") == ["failed", "1"]
+
+    assert host.run(script) == 1, "this engine never knows"
+    assert host.recorded()["ONDEMAND_REASON"] == "the container exited before it was ready and said nothing"
 
 
 def test_a_container_killed_for_want_of_memory_is_told_so(host: Host, capfd: pytest.CaptureFixture[str]) -> None:
@@ -401,7 +417,7 @@ def test_each_wake_is_recorded_with_its_own_client_those_of_a_paused_container_t
 def test_a_wake_of_which_no_client_is_known_is_recorded_after_a_moment(
     host: Host, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host.module, "CLIENT_PATIENCE", 0.01)
+    monkeypatch.setitem(host.module.Steps.see_to_record.__globals__, "CLIENT_PATIENCE", 0.01)
 
     def script(client: Any) -> None:
         client.tell("listens")

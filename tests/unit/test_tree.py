@@ -47,7 +47,7 @@ def test_metrics_bring_their_helper_only_where_they_are_declared() -> None:
 def test_both_formats_make_the_same_container() -> None:
     deb, rpm = (files(tree.package(NGINX, name, 0)) for name in ("deb", "rpm"))
     shared = [path for path in deb if "/libexec/" in path or "/systemd/system/" in path]
-    assert len(shared) == 16 and all(deb[path] == rpm[path] for path in shared)
+    assert len(shared) == 18 and all(deb[path] == rpm[path] for path in shared)
 
 
 def test_the_label_tells_exactly_what_the_container_is_made_from() -> None:
