@@ -6,7 +6,6 @@ each suite, that follow.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def rotate(root: Path, key: str, expire: str, waiting: Callable[[], None]) -> gp
                                 "'ondemand-pkg repo key rotate --finish' once the hosts have the new key")
         old = _usable(before.keys[0])
         new = _another(before, key) if key else gpg.make(old.user, expire)
-        after = copy.deepcopy(before)
+        after = before.copy()
         after.keys.append(new.fingerprint)
         after.public.append(new.fingerprint)
         _reshow(directory, before, after)
@@ -82,7 +81,7 @@ def finish_rotation(root: Path, waiting: Callable[[], None]) -> str:
     directory = Directory(root)
     with directory.locked(waiting):
         before = directory.existing()
-        after = copy.deepcopy(before)
+        after = before.copy()
         after.keys = before.keys[-1:]
         after.public = _needed(after)
         if after == before:
@@ -105,7 +104,7 @@ def replace_lost(root: Path, key: str, waiting: Callable[[], None]) -> gpg.Key:
         new = gpg.find(key)
         if new.fingerprint not in before.keys:
             new = _another(before, key)
-        after = copy.deepcopy(before)
+        after = before.copy()
         after.keys = [new.fingerprint]
         after.public = _needed(after)
         _reshow(directory, before, after)
@@ -136,7 +135,7 @@ def keyring_packages(root: Path, url: str, suite: str, waiting: Callable[[], Non
     with directory.locked(waiting):
         before = directory.existing()
         check(before, "")
-        after = copy.deepcopy(before)
+        after = before.copy()
         after.url = url.rstrip("/") + "/"
         after.suites.setdefault(suite, set())
         return [root / path for path in _reshow(directory, before, after, suite)]

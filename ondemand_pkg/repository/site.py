@@ -5,7 +5,6 @@ Knows what each change means for the packages, suites and keys; hides locks, gen
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def publish(root: Path, packages: Sequence[Path], suite: str, key: str, waiting:
         keys.check(State(), key)  # before anything is made
     with directory.locked(waiting):
         before = directory.load()
-        after = copy.deepcopy(before)
+        after = before.copy()
         keys.check(after, key)
         with directory.incoming() as incoming:
             change, paths = bring(root, after, packages, suite, incoming)
@@ -69,7 +68,7 @@ def _changed(root: Path, change: Callable[[State], list[str]], waiting: Callable
     directory = Directory(root)
     with directory.locked(waiting):
         before = directory.existing()
-        after = copy.deepcopy(before)
+        after = before.copy()
         keys.check(after, "")
         told = change(after)
         retire(after, now())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,12 @@ class State:
         """Return the packages of a suite in one format, sorted."""
         return sorted((self.items[path] for path in self.suites.get(suite, ()) if self.items[path].format == format_name),
                       key=lambda item: (item.name, item.path))
+
+    def copy(self) -> State:
+        """Return a state that can be changed for itself."""
+        return replace(self, keys=[*self.keys], public=[*self.public], keyring_of={**self.keyring_of}, items={**self.items},
+                       suites={suite: set(paths) for suite, paths in self.suites.items()}, removed={**self.removed},
+                       trees={tree: [*files] for tree, files in self.trees.items()}, held={**self.held})
 
     def text(self) -> str:
         """Return the state as JSON."""

@@ -202,6 +202,36 @@ def test_hosts_follow_to_a_new_key_while_both_sign_and_after(site: Site) -> None
     site.machine.run("dnf", "-y", "remove", "ondemand-nginx", "ondemand-archive-keyring")
 
 
+def lose_keys(signer: Signer) -> None:
+    """Delete every secret key."""
+    listed = subprocess.run(["gpg", "--list-secret-keys", "--with-colons"], env=signer.environ, check=True, capture_output=True,
+                            text=True).stdout
+    for key in re.findall(r"^fpr:+([0-9A-F]{40}):", listed, re.MULTILINE):
+        subprocess.run(["gpg", "--batch", "--yes", "--delete-secret-keys", key], env=signer.environ, check=True)
+
+
+def test_hosts_that_join_anew_go_on_after_the_key_was_lost(site: Site) -> None:
+    deb = f"cd /root && curl -fsSO {URL}ondemand-archive-keyring.deb && apt-get -y install ./ondemand-archive-keyring.deb"
+    site.machine.sh(deb)
+    site.machine.run(*APT, "update")
+    site.machine.run("dnf", "-y", "install", f"{URL}ondemand-archive-keyring.rpm")
+    site.machine.run("dnf", "-y", "install", "ondemand-nginx")
+    lose_keys(site.signer)
+    new = site.signer.run("repo", "key", "new", "Site packages <new@example.com>").stdout.strip()
+    site.signer.run("repo", "key", "rotate", "--repo", site.root, "--lost", "--key", new)
+    site.signer.run("publish", "--repo", site.root, *site.packages("1.27.6"))
+    refused(site.machine, *APT, "update")
+    site.machine.sh(deb)
+    site.machine.run(*APT, "update")
+    assert "1.27.6-1" in site.machine.run("apt-cache", "policy", "ondemand-nginx").stdout
+    site.machine.run("dnf", "-y", "install", f"{URL}ondemand-archive-keyring.rpm")
+    site.machine.run("dnf", "-y", "--refresh", "upgrade")
+    assert "1.27.6-1" in site.machine.sh("rpm -q ondemand-nginx")
+    site.signer.run("repo", "verify", "--repo", site.root)
+    site.machine.run("dnf", "-y", "remove", "ondemand-nginx", "ondemand-archive-keyring")
+    site.machine.run("apt-get", "-y", "purge", "ondemand-archive-keyring")
+
+
 # Runs on the host until the file `stop` is there: reads everything anew each time; prints how often, and what failed.
 _REFRESH = """
 rm -f /root/stop-$1; count=0
