@@ -1,21 +1,19 @@
 """A container as the declaration that says just that.
 
-Knows how each value is written in TOML; hides the quoting.  A package carries the text, so that whoever has the package
-has its declaration.
+Knows which keys are told, and the model's values as a declaration has them; hides the model.  A package carries the text, so that
+whoever has the package has its declaration.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
+from ondemand_pkg.declaration.writer import key, value
 from ondemand_pkg.model import Container, Ready, ReadyKind
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
 _NO_KEYS = ("name", "carried")  # of a table
@@ -26,11 +24,24 @@ def as_toml(container: Container) -> str:
     """Return the declaration of a container, without the keys that have their default."""
     values = {field.name: getattr(container, field.name) for field in dataclasses.fields(container) if field.name not in _NO_KEYS}
     defaults = {field.name: field.default for field in dataclasses.fields(container)}
-    keys = [*_ORDER, *(key for key in values if key not in _ORDER)]
-    shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]
+    names = [*_ORDER, *(name for name in values if name not in _ORDER)]
+    shown = [name for name in names if values[name] != defaults[name] and (values[name] != {} or name == "ports")]
     width = max(map(len, shown))
-    lines = [f"{key:<{width}} = {_value(_FORMS[key](values[key]) if key in _FORMS else values[key])}" for key in shown]
-    return "\n".join([f"[container.{_key(container.name)}]", *lines, ""])
+    lines = [f"{name:<{width}} = {value(_plain(_FORMS.get(name, _same)(values[name])))}" for name in shown]
+    return "\n".join([f"[container.{key(container.name)}]", *lines, ""])
+
+
+def _plain(item: Any) -> Any:
+    """Return a value of those that TOML has: addresses, ports, volumes and the like as their text."""
+    if isinstance(item, tuple):
+        return [_plain(element) for element in item]
+    if isinstance(item, Mapping):
+        return {name: _plain(element) for name, element in item.items()}
+    return item if isinstance(item, str | bool | int | float | date) else str(item)
+
+
+def _same(item: Any) -> Any:
+    return item
 
 
 def _memory(value: int) -> str:
@@ -56,26 +67,3 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
     "changelog": lambda releases: tuple(vars(release) for release in releases),
 }
-
-
-def _key(text: str) -> str:
-    return text if _BARE.fullmatch(text) else _string(text)
-
-
-def _string(text: str) -> str:
-    # A JSON string is a basic string of TOML, DEL apart, which TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(element)}" for key, element in value.items()) + " }"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return _string(str(value))

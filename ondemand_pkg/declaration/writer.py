@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -29,8 +30,8 @@ class Table:
 def declaration(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
     """Return the text of a declaration; remarks become comments, those of keys without a value included.
 
-    Values are what TOML has: strings, booleans, integers, floats, lists, dicts.  Raises ValueError for anything else and for
-    a string with a surrogate, which no TOML file can hold.
+    Values are what TOML has: strings, booleans, integers, floats, dates, lists, dicts.  Raises ValueError for anything else and
+    for a string with a surrogate, which no TOML file can hold.
     """
     blocks = ["".join(map(_comment, remarks))] if remarks else []
     for table in tables:
@@ -61,6 +62,8 @@ def value(item: Any) -> str:
         return str(item).lower()
     if isinstance(item, int | float):
         return repr(item)
+    if isinstance(item, date):
+        return item.isoformat()
     if isinstance(item, str):
         return '"' + "".join(map(_character, item)) + '"'
     if isinstance(item, list | tuple):
