@@ -1,7 +1,7 @@
 """A container as the declaration that says just that.
 
-Knows which keys are told, and the model's values as a declaration has them; hides the model.  A package carries the text, so that
-whoever has the package has its declaration.
+Knows how each value of a container is told in a declaration, and in which order; hides the model.  A package carries the text,
+so that whoever has the package has its declaration.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from ondemand_pkg.declaration.writer import key, value
+from ondemand_pkg.declaration import writer
 from ondemand_pkg.model import Container, Ready, ReadyKind
 
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
@@ -24,24 +24,10 @@ def as_toml(container: Container) -> str:
     """Return the declaration of a container, without the keys that have their default."""
     values = {field.name: getattr(container, field.name) for field in dataclasses.fields(container) if field.name not in _NO_KEYS}
     defaults = {field.name: field.default for field in dataclasses.fields(container)}
-    names = [*_ORDER, *(name for name in values if name not in _ORDER)]
-    shown = [name for name in names if values[name] != defaults[name] and (values[name] != {} or name == "ports")]
-    width = max(map(len, shown))
-    lines = [f"{name:<{width}} = {value(_plain(_FORMS.get(name, _same)(values[name])))}" for name in shown]
-    return "\n".join([f"[container.{key(container.name)}]", *lines, ""])
-
-
-def _plain(item: Any) -> Any:
-    """Return a value of those that TOML has: addresses, ports, volumes and the like as their text."""
-    if isinstance(item, tuple):
-        return [_plain(element) for element in item]
-    if isinstance(item, Mapping):
-        return {name: _plain(element) for name, element in item.items()}
-    return item if isinstance(item, str | bool | int | float | date) else str(item)
-
-
-def _same(item: Any) -> Any:
-    return item
+    keys = [*_ORDER, *(key for key in values if key not in _ORDER)]
+    shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]
+    told = {key: _plain(_FORMS[key](values[key]) if key in _FORMS else values[key]) for key in shown}
+    return writer.declaration([writer.Table(container.name, told)])
 
 
 def _memory(value: int) -> str:
@@ -67,3 +53,12 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
     "changelog": lambda releases: tuple(vars(release) for release in releases),
 }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as TOML has it."""
+    if isinstance(value, bool | int | float | date):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(element) for key, element in value.items()}
+    return [_plain(element) for element in value] if isinstance(value, tuple) else str(value)
