@@ -37,8 +37,8 @@ class Builder:
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ondemand_pkg "$@"\n')
         program.chmod(0o755)
-        self._environ = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(DOCS.parent),
-                         **environ}
+        self._environ = {**os.environ, **environ, "PATH": f"{program.parent}:{os.environ['PATH']}",
+                         "PYTHONPATH": str(DOCS.parent)}
 
     def run(self, command: str) -> str:
         """Run a command of the shell to its end; return what it said."""

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from documentation import DOCS, Builder, Typed, headings, typed
 from requirements import need
+from signing import Signer, signer
 
 from .conftest import TOOLS
-from .machine import Machine, fresh, unbooted
+from .machine import DNF, Machine, fresh, stub, unbooted
 from .roots import cache
 
 # What the official image of PostgreSQL does that the how-to relies on, around Debian's PostgreSQL.
@@ -102,23 +104,51 @@ class Elsewhere(Builder):
         return self._machine.run("ip", "netns", "exec", "elsewhere", "sh", "-c", command).stdout
 
 
-def test_a_database_is_backed_up_restored_upgraded_and_taken_back(trixie: Machine, tmp_path: Path) -> None:
+@pytest.fixture
+def new() -> Iterator[Machine]:
+    """A host of one test."""
+    need(*TOOLS, root=True)
+    with fresh("trixie") as machine:
+        yield machine
+
+
+class Publisher(Builder):
+    """The machine that builds, whose repository each host serves to itself as packages.example."""
+
+    def __init__(self, directory: Path, signer: Signer, *machines: Machine) -> None:
+        super().__init__(directory, signer.environ)
+        self._machines = machines
+        for machine in machines:
+            machine.sh("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/nginx/sites-enabled/* /etc/yum.repos.d/*")
+            machine.write("/etc/nginx/conf.d/packages.conf", "server { listen 127.0.0.1:80; root /srv/packages; }\n")
+            machine.sh("echo 127.0.0.1 packages.example >>/etc/hosts && systemctl start nginx")
+
+    def run(self, command: str) -> str:
+        printed = super().run(command)
+        if (self.directory / "packages").exists():
+            for machine in self._machines:
+                shutil.rmtree(machine.path("/srv/packages"), ignore_errors=True)
+                shutil.copytree(self.directory / "packages", machine.path("/srv/packages"), symlinks=True)
+        return printed
+
+
+def test_a_database_is_backed_up_restored_upgraded_and_taken_back(new: Machine, tmp_path: Path) -> None:
     page, builder = DOCS / "database.md", Builder(tmp_path)
-    give_postgres(trixie)
+    give_postgres(new)
     for heading in headings(page):
         if heading != "Move it to another host":
-            follow(typed(page, heading), builder, trixie)
+            follow(typed(page, heading), builder, new)
             continue
         with fresh("trixie") as other:
             give_postgres(other)
             for name in ("dist/ondemand-db_17.5-1_all.deb", "db-data.tar", "client.env"):
-                shutil.copy(trixie.path(f"/root/{name}"), other.path("/root"))
-            shutil.copy(trixie.path("/etc/ondemand/db.env"), other.path("/root"))
+                shutil.copy(new.path(f"/root/{name}"), other.path("/root"))
+            shutil.copy(new.path("/etc/ondemand/db.env"), other.path("/root"))
             follow(typed(page, heading), builder, other)
 
 
-def test_secrets_stay_on_the_host(trixie: Machine, tmp_path: Path) -> None:
-    follow(typed(DOCS / "secrets.md"), Builder(tmp_path), trixie)
+def test_secrets_stay_on_the_host(new: Machine, tmp_path: Path) -> None:
+    follow(typed(DOCS / "secrets.md"), Builder(tmp_path), new)
 
 
 def test_firewalls_of_the_host_apply(tmp_path: Path) -> None:
@@ -127,3 +157,18 @@ def test_firewalls_of_the_host_apply(tmp_path: Path) -> None:
         machine.run("systemctl", "disable", "--now", "firewalld")
         machine.run("systemctl", "restart", "docker")
         follow(typed(DOCS / "firewall.md"), Elsewhere(tmp_path, machine), machine)
+
+
+def test_a_fleet_takes_what_is_published_by_itself(new: Machine, tmp_path: Path) -> None:
+    need("gpg")
+    page = DOCS / "fleet.md"
+    with signer() as one, with_packages("unattended-upgrades") as debian:
+        publisher = Publisher(tmp_path, one, new, debian)
+        for heading in headings(page):
+            if "Fedora" in heading:  # the host that tried it becomes one with dnf
+                new.sh("apt-get -y purge ondemand-shop ondemand-archive-keyring && rm /etc/apt/sources.list.d/*")
+                new.run(*DNF, "install", *new.copy_in(stub()))
+                # Debian's dnf has the program as a module, without the command.
+                new.write("/usr/bin/dnf-automatic", "#!/usr/bin/python3\nfrom dnf.automatic.main import main\nmain([])\n")
+                new.run("chmod", "+x", "/usr/bin/dnf-automatic")
+            follow(typed(page, heading), publisher, debian if "Debian" in heading else new)
