@@ -27,7 +27,28 @@ DECLARATION = Path(__file__).parents[1] / "examples/nginx.toml"
 TOOLS = ("dpkg-deb", "rpmbuild", "nfpm")
 SHARE = 0.1  # of the native tools' time that both packages may take
 CROWD, CROWD_SECONDS, CROWD_RUNS = 1000, 15.0, 3
+SITE, SITE_SECONDS = 500, 2.0
 LIBRARY, COMMAND = "here, library call", "here, whole command"
+_APP = """[container.app{number}]
+description = "Application {number} of the site"
+image = "registry.example:5000/app{number}:2.1.{number}"
+version = "2.1.{number}"
+maintainer = "Platform Team <platform@example.com>"
+license = "MIT"
+ports = ["{port}:8080", "/run/app{number}.sock:8080"]
+env = {{ MODE = "production", DATABASE = "db{number}.example", WORKERS = "4" }}
+volumes = ["app{number}-data:/var/lib/app", "/etc/app{number}:/etc/app:ro"]
+user = "1000:1000"
+memory = "256m"
+cpus = 1.5
+read_only = true
+tmpfs = ["/tmp"]
+cap_drop = ["ALL"]
+labels = {{ team = "web" }}
+ready = {{ http = "/healthz" }}
+idle = "10min"
+allow = ["10.0.0.0/8"]
+"""
 # What nfpm calls the scripts of each format.
 _NFPM_SCRIPTS = {"postinst": "postinstall", "prerm": "preremove", "postrm": "postremove",
                  "post": "postinstall", "preun": "preremove", "postun": "postremove"}
@@ -51,15 +72,16 @@ def tables(runs: int) -> Iterator[Table]:
     with tempfile.TemporaryDirectory(prefix="ondemand-bench-") as temporary:
         yield from _one(Path(temporary), runs)
         yield _crowd(Path(temporary), min(runs, CROWD_RUNS))
+        yield _site(Path(temporary), min(runs, CROWD_RUNS))
 
 
 def _one(directory: Path, runs: int) -> Iterator[Table]:
     ways = {
         ("deb", LIBRARY): _library(directory, "deb"), ("rpm", LIBRARY): _library(directory, "rpm"),
         ("both", LIBRARY): _library(directory, "deb", "rpm"),
-        ("deb", COMMAND): _command(directory, DECLARATION, "--format=deb"),
-        ("rpm", COMMAND): _command(directory, DECLARATION, "--format=rpm"),
-        ("both", COMMAND): _command(directory, DECLARATION),
+        ("deb", COMMAND): _build(directory, DECLARATION, "--format=deb"),
+        ("rpm", COMMAND): _build(directory, DECLARATION, "--format=rpm"),
+        ("both", COMMAND): _build(directory, DECLARATION),
         ("deb", "dpkg-deb"): _dpkg_deb(directory), ("rpm", "rpmbuild"): _rpmbuild(directory),
         ("deb", "nfpm"): _nfpm("deb", directory), ("rpm", "nfpm"): _nfpm("rpm", directory),
     }
@@ -84,14 +106,28 @@ def _crowd(directory: Path, runs: int) -> Table:
     declaration = directory / "crowd.toml"
     declaration.write_text("[package]\nversion = \"1.27.0\"\n" + "".join(
         f"[container.web{number}]\nimage = \"nginx:1.27\"\nports = [\"{10000 + number}:80\"]\n" for number in range(CROWD)))
-    click.echo(f"packing: {runs} rounds of {CROWD} containers", err=True)
-    name = f"{CROWD} containers, {2 * CROWD} packages"
-    times = in_turns([Alternative(name, timed(_command(directory, declaration)))], runs)
+    table = _at_once(f"{CROWD} containers in one file, both formats, whole command", f"{CROWD} containers, {2 * CROWD} packages",
+                     _build(directory, declaration), runs, CROWD_SECONDS)
     written = len(list((directory / "dist").glob("ondemand-web*")))
     assert written == 2 * CROWD, f"{written} packages are there"
-    seconds = ratio(times[name], [1.0])
-    return comparison(f"{CROWD} containers in one file, both formats, whole command", times, name,
-                      [verdict(f"{os.cpu_count()} processors", seconds, CROWD_SECONDS, " s")])
+    return table
+
+
+def _site(directory: Path, runs: int) -> Table:
+    """A site's declarations, one container in each file, all that a declaration may say in them; the whole command."""
+    site = directory / "site"
+    site.mkdir()
+    for number in range(SITE):
+        (site / f"app{number}.toml").write_text(_APP.format(number=number, port=10000 + number))
+    return _at_once(f"{SITE} declarations checked, whole command", f"{SITE} files",
+                    _command(directory, "check", "--quiet", "--strict", *sorted(site.iterdir())), runs, SITE_SECONDS)
+
+
+def _at_once(title: str, name: str, way: Callable[[], object], runs: int, seconds: float) -> Table:
+    """Measure one way, which has to take no more than some seconds."""
+    click.echo(f"packing: {runs} rounds of {name}", err=True)
+    times = in_turns([Alternative(name, timed(way))], runs)
+    return comparison(title, times, name, [verdict(f"{os.cpu_count()} processors", ratio(times[name], [1.0]), seconds, " s")])
 
 
 def _program(name: str) -> str | None:
@@ -126,11 +162,15 @@ def _library(directory: Path, *formats: str) -> Callable[[], object]:
     return lambda: build.write(build.tasks(read([str(DECLARATION)]), formats, {}), directory / "dist")
 
 
-def _command(directory: Path, declaration: Path, *options: str) -> Callable[[], object]:
+def _build(directory: Path, declaration: Path, *options: str) -> Callable[[], object]:
+    return _command(directory, "build", "--quiet", "--output", directory / "dist", *options, declaration)
+
+
+def _command(directory: Path, *argv: str | Path) -> Callable[[], object]:
     # As where the tool is installed: no path but the interpreter's own (an empty value is none), and compiled modules are
     # kept, though not in the checkout.
-    return _tool("ondemand-pkg", "build", "--quiet", "--output", directory / "dist", *options, declaration,
-                 PYTHONPYCACHEPREFIX=str(directory / "compiled"), PYTHONDONTWRITEBYTECODE="", PYTHONPATH="")
+    return _tool("ondemand-pkg", *argv, PYTHONPYCACHEPREFIX=str(directory / "compiled"), PYTHONDONTWRITEBYTECODE="",
+                 PYTHONPATH="")
 
 
 def _dpkg_deb(directory: Path) -> Callable[[], object]:

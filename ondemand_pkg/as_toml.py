@@ -1,21 +1,19 @@
 """A container as the declaration that says just that.
 
-Knows how each value is written in TOML; hides the quoting.  A package carries the text, so that whoever has the package
-has its declaration.
+Knows how each value of a container is told in a declaration, and in which order; hides the model.  A package carries the text,
+so that whoever has the package has its declaration.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
+from ondemand_pkg.declaration import writer
 from ondemand_pkg.model import Container, Ready, ReadyKind
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
 _NO_KEYS = ("name", "carried")  # of a table
@@ -28,9 +26,8 @@ def as_toml(container: Container) -> str:
     defaults = {field.name: field.default for field in dataclasses.fields(container)}
     keys = [*_ORDER, *(key for key in values if key not in _ORDER)]
     shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]
-    width = max(map(len, shown))
-    lines = [f"{key:<{width}} = {_value(_FORMS[key](values[key]) if key in _FORMS else values[key])}" for key in shown]
-    return "\n".join([f"[container.{_key(container.name)}]", *lines, ""])
+    told = {key: _plain(_FORMS[key](values[key]) if key in _FORMS else values[key]) for key in shown}
+    return writer.declaration([writer.Table(container.name, told)])
 
 
 def _memory(value: int) -> str:
@@ -58,24 +55,10 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _key(text: str) -> str:
-    return text if _BARE.fullmatch(text) else _string(text)
-
-
-def _string(text: str) -> str:
-    # A JSON string is a basic string of TOML, DEL apart, which TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, int | float):
-        return repr(value)
+def _plain(value: Any) -> Any:
+    """Return a value as TOML has it."""
+    if isinstance(value, bool | int | float | date):
+        return value
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(element)}" for key, element in value.items()) + " }"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return _string(str(value))
+        return {key: _plain(element) for key, element in value.items()}
+    return [_plain(element) for element in value] if isinstance(value, tuple) else str(value)

@@ -80,8 +80,10 @@ class Difference:
     def downtime(self) -> str:
         """Return what clients notice of the upgrade."""
         if self.restarts_socket:
-            return ("the service is stopped, open connections end, and for a moment nobody listens on any address of the "
-                    "package; then the first connection wakes it")
+            closed = "for a moment nobody listens on any address of the package; awake: the service is "
+            # A new container is waiting for its first client; else systemd restarts, with the socket, what requires it.
+            return closed + ("stopped, open connections end, and the first new one wakes the new container" if self.container else
+                             "restarted, and open connections end")
         if self.container:
             return ("asleep: none; awake: the service is stopped, open connections end, and new ones are held until the new "
                     "container is ready")
@@ -181,7 +183,7 @@ def _parts(package: Package, formats_differ: bool) -> _Parts:
             specification = _specification(entry)
         elif entry.path.startswith(helpers_directory):
             helpers[name] = _digest(entry)
-        elif entry.path.startswith(_UNITS) and entry.kind is Kind.FILE:
+        elif entry.path.startswith(_UNITS) and entry.kind is Kind.FILE and not entry.stored:
             units[name] = entry.data.decode("utf-8", "replace")
         elif entry.kind is not Kind.DIRECTORY and not (formats_differ and entry.path.startswith(_OF_ONE_FORMAT)):
             files[entry.path] = _digest(entry)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
+from ondemand_pkg.declaration import writer
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -138,7 +140,7 @@ def array(item: Value, minimum: int = 0) -> Value:
     def parse(value: Any) -> tuple[Any, ...]:
         allowed = f"an array of: {item.allowed}"
         if type(value) is not list:
-            hint = f"; write [{as_toml(value)}]" if type(value) is str else ""
+            hint = f"; write [{writer.value(value)}]" if type(value) is str else ""
             raise Invalid(value, f"{toml_type(value)} stands where {allowed} is allowed{hint}")
         if len(value) < minimum:
             raise Invalid(value, f"allowed: {allowed}, at least {minimum}")
@@ -153,10 +155,6 @@ def array(item: Value, minimum: int = 0) -> Value:
     if minimum:
         schema["minItems"] = minimum
     return Value(f"an array of: {item.allowed}", parse, schema)
-
-
-def as_toml(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def mapping(key: Value, item: Value) -> Value:

@@ -6,13 +6,19 @@ Knows TOML's syntax of values and how a declaration is laid out for a reader; hi
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WIDTH = 100  # columns that an array or a table may take on one line
+# What is not seen, or turns the reading direction, is written as what it is.  Listed one by one: Unicode's categories change from
+# one version of Python to the next, and the bytes of a package must not.
+_UNSEEN_CHARACTERS = (r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+                      r"\U000e0000-\U000e007f")
+_UNSEEN = re.compile(f"[{_UNSEEN_CHARACTERS}]")
+_ESCAPED = re.compile(rf'["\\{_UNSEEN_CHARACTERS}]')
 _SHORT_ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
@@ -29,8 +35,8 @@ class Table:
 def declaration(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
     """Return the text of a declaration; remarks become comments, those of keys without a value included.
 
-    Values are what TOML has: strings, booleans, integers, floats, lists, dicts.  Raises ValueError for anything else and for
-    a string with a surrogate, which no TOML file can hold.
+    Values are what TOML has: strings, booleans, integers, floats, dates, lists, dicts.  Raises ValueError for anything else and
+    for a string with a surrogate, which no TOML file can hold.
     """
     blocks = ["".join(map(_comment, remarks))] if remarks else []
     for table in tables:
@@ -61,8 +67,10 @@ def value(item: Any) -> str:
         return str(item).lower()
     if isinstance(item, int | float):
         return repr(item)
+    if isinstance(item, date):
+        return item.isoformat()
     if isinstance(item, str):
-        return '"' + "".join(map(_character, item)) + '"'
+        return '"' + _ESCAPED.sub(_escaped, item) + '"'
     if isinstance(item, list | tuple):
         return "[" + ", ".join(map(value, item)) + "]"
     if isinstance(item, Mapping):
@@ -78,23 +86,15 @@ def _laid_out(item: Any) -> str:
     return line
 
 
-def _character(character: str) -> str:
+def _escaped(match: re.Match[str]) -> str:
+    character, code = match[0], ord(match[0])
     if character in _SHORT_ESCAPES:
         return _SHORT_ESCAPES[character]
-    code = ord(character)
-    category = unicodedata.category(character)
-    if category == "Cs":
+    if 0xD800 <= code <= 0xDFFF:
         raise ValueError(f"U+{code:04X} can't stand in a TOML file")
-    # What is not seen, or turns the reading direction, is written as what it is.
-    if category in ("Cc", "Cf", "Zl", "Zp", "Co", "Cn"):
-        return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
-    return character
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
 
 
 def _comment(text: str) -> str:
     """Return a comment, a line for each line of the text; an empty text is an empty comment line."""
-    lines = []
-    for line in text.split("\n"):
-        shown = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn") else "?" for c in line)
-        lines.append(f"# {shown}".rstrip() + "\n")
-    return "".join(lines)
+    return "".join(f"# {_UNSEEN.sub('?', line)}".rstrip() + "\n" for line in text.split("\n"))

@@ -77,13 +77,14 @@ class _Inspected:
 
     def _process(self) -> None:
         values = self.draft.values
-        entrypoint = self.own("Entrypoint")
-        if entrypoint is not None:
-            values["entrypoint"] = list(entrypoint)
-        command = self.config.get("Cmd")
-        # Another entry point takes the image's command away: then it counts even where it is the same.
-        if command and (entrypoint is not None or command != self.inherited.get("Cmd")):
-            values["command"] = list(command)
+        entrypoint, command = (list(self.config.get(key) or ()) for key in ("Entrypoint", "Cmd"))
+        # An entry point of its own, an empty one too, takes the image's command away: that counts then even where it is the same,
+        # and where it is gone, the entry point does.
+        has_own = entrypoint != (self.inherited.get("Entrypoint") or []) or (not command and bool(self.inherited.get("Cmd")))
+        if has_own:
+            values["entrypoint"] = entrypoint
+        if command and (has_own or command != self.inherited.get("Cmd")):
+            values["command"] = command
         from_image = set(self.inherited.get("Env") or ())
         env = dict(line.partition("=")[::2] for line in self.config.get("Env") or () if line not in from_image)
         if env:

@@ -39,8 +39,14 @@ def inspect(name: str, environ: Mapping[str, str]) -> tuple[list[Draft], list[No
     """Return the draft of a container of this machine's engine; raises OndemandError."""
     engine = Engine(environ)
     details = engine.container(name)
-    reference = str(details.get("Image") or (details.get("Config") or {}).get("Image"))
-    return [container.draft_of(details, engine.image(reference, lambda step: None, pull=False))], []
+    reference = str((details.get("Config") or {}).get("Image") or "")
+    identity = str(details.get("Image") or reference)
+    draft = container.draft_of(details, engine.image(identity, lambda step: None, pull=False))
+    now = engine.image(reference, lambda step: None, pull=False) if reference else {}
+    if now and now.get("Id", identity) != identity:
+        draft.note(f"the container {name}", "image", f"{reference} is another image by now than the one that it was made from, "
+                   f"{identity}; the package has the one that the name means")
+    return [draft], []
 
 
 def image(reference: str, environ: Mapping[str, str] | None, progress: Callable[[str], None]) -> Draft:

@@ -187,10 +187,15 @@ def test_a_container_that_is_not_there_is_told(engine: dict[str, str]) -> None:
     assert done.exit_code == 1 and "there is no container 'gone'; 'docker ps --all' lists" in done.stderr
 
 
-def test_another_entry_point_takes_the_images_command_away() -> None:
-    details = {**DETAILS, "Config": {**DETAILS["Config"], "Entrypoint": ["/mine"]}}
-    values = container.draft_of(details, NGINX_IMAGE).values
-    assert (values["entrypoint"], values["command"]) == (["/mine"], ["nginx"])
+@pytest.mark.parametrize(("own", "expected"), [
+    ({"Entrypoint": ["/mine"]}, {"entrypoint": ["/mine"], "command": ["nginx"]}),
+    ({"Entrypoint": None}, {"entrypoint": [], "command": ["nginx"]}),
+    ({"Cmd": None}, {"entrypoint": ["/entry"]}),
+    ({"Cmd": ["sh"]}, {"command": ["sh"]}),
+])
+def test_an_entry_point_of_its_own_takes_the_images_command_away(own: dict[str, Any], expected: dict[str, Any]) -> None:
+    values = container.draft_of({**DETAILS, "Config": {**DETAILS["Config"], **own}}, NGINX_IMAGE).values
+    assert {key: values[key] for key in ("entrypoint", "command") if key in values} == expected
 
 
 @settings(deadline=None)

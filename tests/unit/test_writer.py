@@ -48,8 +48,6 @@ def read_back(values: dict[str, Any]) -> Container:
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
 def test_every_key_can_be_written(field: Any) -> None:
     example = tomllib.loads(f"x = {field.example}")["x"]
-    if field.key == "changelog":  # holds a date, which nothing that is imported has
-        return
     assert tomllib.loads(writer.declaration([Table("a", {field.key: example})])) == {"container": {"a": {field.key: example}}}
 
 
