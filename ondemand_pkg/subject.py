@@ -14,7 +14,6 @@ from ondemand_pkg.formats import read_deb, read_rpm
 from ondemand_pkg.images import Images
 from ondemand_pkg.package import Package
 
-_MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
 _READERS = {"deb": read_deb.read, "rpm": read_rpm.read}
 
 
@@ -24,8 +23,8 @@ def format_of(path: str) -> str | None:
         with open(path, "rb") as stream:
             start = stream.read(8)
     except OSError as error:
-        raise OndemandError(f"{path}: can't be read: {error.strerror}") from None
-    return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), None)
+        raise OndemandError(f"{path}: can't be read: {error.strerror}; give a package (.deb, .rpm) or a declaration") from None
+    return next((name for magic, name in reader.PACKAGE_MAGICS.items() if start.startswith(magic)), None)
 
 
 def packages(path: str, declared_format: str, environ: Mapping[str, str], images: Images) -> list[Package]:

@@ -166,7 +166,12 @@ def _network(value: Any) -> IPNetwork:
     try:
         return ipaddress.ip_network(value)
     except ValueError:
-        raise Invalid(value, f"allowed: {allowed}, no bit set behind the prefix") from None
+        pass
+    try:
+        meant = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise Invalid(value, f"allowed: {allowed}") from None
+    raise Invalid(value, f'a bit is set behind the prefix; write "{meant}"')
 
 
 NETWORK = Value('an address or a network, such as "10.0.0.0/8"', _network, {"type": "string"})
@@ -179,6 +184,8 @@ _RESERVED_ARGS = {
     "--cidfile": "the package finds its container by name",
     "--stop-timeout": "use the key stop_timeout",
     "--help": "it makes nothing",
+    "--detach": "it is no option of 'docker create'; the package starts its container",
+    "-d": "it is no option of 'docker create'; the package starts its container",
 }
 
 

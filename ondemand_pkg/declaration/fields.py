@@ -5,8 +5,9 @@ Knows each key, where it may stand, what it takes and what it does; hides nothin
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +158,25 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for key in ("allow", "idle", "proxy_protocol"):
             if arguments.get(key):
                 yield "proxy", f'"{SOCKET_PROXYD}" has no {key!r}; leave one of the two keys out'
+    taken = {port.listen.port for port in arguments.get("ports", ()) if isinstance(port.listen, TcpAddress)}
+    for number in _published(arguments.get("create_args", ())):
+        if number in taken:
+            yield "create_args", (f"Docker itself would listen on {number}, where systemd listens for the container; leave "
+                                  "--publish out: ports leads to the container without it")
+
+
+def _published(create_args: Sequence[str]) -> Iterator[int]:
+    """Yield each TCP port of the host on which options of `docker create` let Docker listen."""
+    for option, following in itertools.pairwise([*create_args, ""]):
+        if option in ("-p", "--publish"):
+            binding = following
+        elif match := re.match(r"--publish=|-p=?(?=[0-9])", option):
+            binding = option[match.end():]
+        else:
+            continue
+        host = re.fullmatch(r"(?:.*:)?([0-9]+):[0-9]+(?:/tcp)?", binding)
+        if host:
+            yield int(host[1])
 
 
 def name_fault(name: str) -> str | None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ondemand_pkg.declaration import writer
 from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, Field, contradictions, name_fault
 from ondemand_pkg.declaration.lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
@@ -26,6 +28,8 @@ _REMEDIES = {
     errno.EISDIR: "; name the files in it",
     errno.EACCES: "; be the user who may read it",
 }
+# By which bytes a package is known: ar(5), and the lead of an .rpm.
+PACKAGE_MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
 
 
 class _LazyLines:
@@ -84,15 +88,21 @@ class _File:
 
     def _parse(self) -> dict[str, Any] | None:
         try:
-            raw = Path(self.path).read_bytes() if Path(self.path).stat().st_size <= LARGEST_FILE else None
+            with Path(self.path).open("rb") as stream:
+                raw = stream.read(LARGEST_FILE + 1)
         except OSError as error:
             self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}{_REMEDIES.get(error.errno or 0, '')}"))
             return None
-        if raw is None:
+        package = next((name for magic, name in PACKAGE_MAGICS.items() if raw.startswith(magic)), "")
+        if package:
+            self.faults.append(Fault(self.path, 0, "", f"a .{package}, no declaration; name the file that it was built from, "
+                                     "which it holds as /usr/share/doc/ondemand-NAME/declaration.toml"))
+            return None
+        if len(raw) > LARGEST_FILE:
             self.faults.append(Fault(self.path, 0, "", f"larger than {LARGEST_FILE // 1024**2} MiB; split it"))
             return None
         try:
-            text = raw.decode("utf-8")
+            text = raw.decode("utf-8-sig")  # some editors put a mark of three bytes before the text
         except UnicodeDecodeError as error:
             self.faults.append(Fault(self.path, raw[:error.start].count(b"\n") + 1, "",
                                      "not UTF-8; save the file in that encoding"))
@@ -141,7 +151,7 @@ class _File:
         for key, raw in table.items():
             field = known.get(key)
             if field is None:
-                self._unknown_key(key, path, known)
+                self._unknown_key(key, raw, path, known)
                 continue
             try:
                 value = field.value.parse(raw)
@@ -153,8 +163,10 @@ class _File:
             parsed[key] = value
         return parsed
 
-    def _unknown_key(self, key: str, path: tuple[str, ...], known: dict[str, Field]) -> None:
-        if key in BY_KEY:
+    def _unknown_key(self, key: str, raw: Any, path: tuple[str, ...], known: dict[str, Field]) -> None:
+        if isinstance(raw, dict) and "image" in raw:
+            self.fault(f'a name with a dot stands in quotes; write [container."{".".join((*path[1:], key))}"]', *path, key)
+        elif key in BY_KEY:
             self.fault("this key belongs to a container; move it to [container.NAME]", *path, key)
         elif key in FOREIGN_KEYS:
             self.fault(f"unknown key; {FOREIGN_KEYS[key].replace('NAME', path[-1])}", *path, key)
@@ -187,15 +199,28 @@ def show(value: Any) -> str:
 
 
 def _syntax_fault(message: str, text: str) -> tuple[str, int]:
-    """Part tomllib's message from the line that it names."""
+    """Part tomllib's message from the line that it names, and add what to do where that can be seen."""
     stem, _, place = message.rpartition(" (at ")
     if not stem:
         return f"no valid TOML: {message}", 0
+    told = f"no valid TOML: {stem[0].lower()}{stem[1:]}"
     if place.startswith("end of document"):
-        return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at the end of the file", text.count("\n") + 1
-    digits = place.removeprefix("line ").split(",")[0]
-    column = place.rstrip(")").rpartition("column ")[2]
-    return f"no valid TOML: {stem[0].lower()}{stem[1:]}, at column {column}", int(digits)
+        return f"{told}, at the end of the file", text.count("\n") + 1
+    line = int(place.removeprefix("line ").split(",")[0])
+    column = int(place.rstrip(")").rpartition("column ")[2])
+    return f"{told}, at column {column}{_remedy(stem, text.split(chr(10))[line - 1:][:1], column)}", line
+
+
+def _remedy(stem: str, lines: list[str], column: int) -> str:
+    if stem.startswith("Cannot declare"):
+        return "; it is declared above; give this one another name, or write its keys there"
+    if stem.startswith("Cannot overwrite"):
+        return "; the key stands above too; leave one of the two out"
+    rest = lines[0][column - 1:].strip() if lines else ""
+    if rest[:1] in tuple("\u201c\u201d\u201e\u2018\u2019"):
+        return "; write straight quotes"
+    bare = re.match(r"[A-Za-z][^\s#\"']*", rest) if stem.startswith("Invalid value") else None
+    return f"; a text stands in quotes: {writer.value(bare[0])}" if bare else ""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ RULES = {rule.name: rule for rule in (
     Rule("readiness-by-port", Severity.NOTE, "ready", "A port that takes connections is not always a service that answers.",
          'write ready = { http = "/healthz" }, or { healthcheck = true } where the image has one'),
     Rule("runs-as-root", Severity.WARNING, "user", "`user` overrides the user that the image chose, with the one who may do "
-         "everything.", "leave the key out, or name another user"),
+         "everything. `check` asks no engine which user that is: `user = \"root\"` is told even where the image has no other, "
+         "and a container without `user` is not, though its image may run as root; `ondemand-pkg init IMAGE` writes which user "
+         "it has.", "leave the key out, or name another user"),
     Rule("privileged", Severity.WARNING, "create_args", "`--privileged` gives the container the host.",
          "name the capability or the device that is needed: cap_add, or --device in create_args"),
     Rule("engine-socket", Severity.WARNING, "volumes", "Who may write to the engine's socket is root of the host.",

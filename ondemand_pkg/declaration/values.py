@@ -162,6 +162,9 @@ def mapping(key: Value, item: Value) -> Value:
     allowed = f"a table of {key.allowed} = {item.allowed}"
 
     def parse(value: Any) -> dict[str, Any]:
+        if type(value) is list and value and all(type(element) is str and "=" in element for element in value):
+            table = writer.value(dict(element.split("=", 1) for element in value))
+            raise Invalid(value, f"an array stands where {allowed} is allowed; write {table}")
         expect(value, dict, allowed)
         parsed, parts = {}, Parts()
         for name, element in value.items():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ondemand_pkg.declaration.container_values import PORT
@@ -20,10 +22,12 @@ from ondemand_pkg.importing.located import Located, load, scalar_text
 from ondemand_pkg.importing.ports import BRIDGE, WELL_KNOWN, Published
 from ondemand_pkg.importing.scope import Scope
 from ondemand_pkg.importing.service import Service
-from ondemand_pkg.model import Listen, Port
+from ondemand_pkg.model import TcpAddress
 
 _TOP = {"name", "services", "volumes", "networks", "secrets", "configs", "version"}
 _DEEPEST_EXTENDS = 10
+# Each service is held against every other one, and each port.
+_MOST_SERVICES, _MOST_PORTS = 500, 1000
 _MERGED_LISTS = ("environment", "labels", "ports", "volumes", "expose", "cap_add", "cap_drop", "devices", "dns", "env_file",
                  "tmpfs")
 
@@ -48,6 +52,8 @@ class _Project:
         services = top.get("services")
         if services is None or not isinstance(services.value, dict) or not services.value:
             self.scope.fault(services.line if services else 0, "no Compose file: it has no services; write a mapping 'services:'")
+        if len(services.value) > _MOST_SERVICES:
+            self.scope.fault(services.line, f"more than {_MOST_SERVICES} services; part the file, and import each part")
         self.raw: dict[str, Located] = services.value
         self.notes: list[Note] = []
         self.services: dict[str, Service] = {}
@@ -185,8 +191,10 @@ class _Project:
             service.published = [Published(BRIDGE, port, port) for port in dict.fromkeys(found)]
             service.draft.remark("ports", f"Not published in Compose: other containers alone reach {BRIDGE}, the host on the "
                                           "engine's bridge.")
+        dependencies = {name: self._dependencies(service) for name, service in self.services.items()}
         for name, service in self.services.items():
-            users = [other for other in self.services.values() if other is not service and self._uses(other, name)]
+            users = [user for other, user in self.services.items()
+                     if user is not service and (name in dependencies[other] or user.mentioned(name)[0])]
             reachable = {port.container for port in service.published
                          if port.host in ("", "0.0.0.0", BRIDGE) and port.listen in (None, port.container)}
             inside = dict.fromkeys(port.container for port in service.published)
@@ -200,32 +208,31 @@ class _Project:
                         "create_args", []):
                     user.draft.remark("create_args", "Names of other containers lead to the host, whose sockets wake them.")
 
-    def _uses(self, service: Service, name: str) -> bool:
-        return name in self._dependencies(service) or service.mentioned(name)[0]
-
     def _listen(self) -> None:
         """Write the ports; of two that would listen on one address, the later one, or the one on the bridge, is moved."""
-        taken: list[tuple[Listen, str]] = []
+        taken: defaultdict[int, list[tuple[TcpAddress, str]]] = defaultdict(list)
         everything = [(name, service, port)
                       for name, service in self.services.items() for port in dict.fromkeys(service.published)]
+        if len(everything) > _MOST_PORTS:
+            self.scope.fault(0, f"more than {_MOST_PORTS} ports; part the file, and import each part")
         for name, service, port in sorted(everything, key=lambda one: one[2].host == BRIDGE):
             line = service.keys["ports"].line if "ports" in service.keys else self.raw[name].line
-            moved, first = port, None
+            first = None
             try:
-                parsed: Port = PORT.parse(str(port))
-                while other := next((who for listen, who in taken if listen.overlaps(parsed.listen)), None):
+                listen = PORT.parse(str(port)).listen
+                while other := next((who for address, who in taken[listen.port] if address.overlaps(listen)), None):
                     first = first or other
-                    if (listen := (moved.listen or moved.container) + 1) > 65535:
+                    if listen.port == 65535:
                         raise ValueError("no port is free above it")
-                    moved = Published(port.host, listen, port.container)
-                    parsed = PORT.parse(str(moved))
+                    listen = replace(listen, port=listen.port + 1)
             except (Invalid, ValueError) as error:
                 service.note(line, f"ports {port}", str(error))
                 continue
+            moved = Published(port.host, listen.port, port.container) if first else port
             if first:
                 service.note(line, f"ports {port}",
                              f"{first!r} listens there too; it became {moved}, which its clients must be told")
-            taken.append((parsed.listen, name))
+            taken[listen.port].append((listen, name))
             service.draft.add("ports", str(moved))
 
     # --- dependencies ------------------------------------------------------------------------------------------------

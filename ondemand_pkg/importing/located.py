@@ -47,7 +47,8 @@ def _text(path: str) -> str:
         with Path(path).open("rb") as stream:
             raw = stream.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise DeclarationError([Fault(path, 0, "", f"can't be read: {error.strerror}")]) from None
+        raise DeclarationError([Fault(path, 0, "", f"can't be read: {error.strerror}; give a Compose file "
+                                     "(compose.yaml) or a Quadlet file (NAME.container) of this machine")]) from None
     if len(raw) > LARGEST_FILE:
         raise DeclarationError([Fault(path, 0, "", f"larger than {LARGEST_FILE >> 20} MiB; import a smaller file")])
     try:

@@ -228,10 +228,12 @@ def _assignments(path: str) -> Iterator[tuple[int, str, str, str]]:
 def _logical_lines(path: str) -> Iterator[tuple[int, str]]:
     """Yield each line, continued ones joined by a space, with the number of its first; comments are left out."""
     try:
-        raw = Path(path).read_bytes() if Path(path).stat().st_size <= _LARGEST_FILE else None
+        with Path(path).open("rb") as stream:
+            raw = stream.read(_LARGEST_FILE + 1)
     except OSError as error:
-        raise DeclarationError([Fault(path, 0, "", f"can't be read: {error.strerror}")]) from None
-    if raw is None:
+        raise DeclarationError([Fault(path, 0, "", f"can't be read: {error.strerror}; give a Compose file "
+                                     "(compose.yaml) or a Quadlet file (NAME.container) of this machine")]) from None
+    if len(raw) > _LARGEST_FILE:
         raise DeclarationError([Fault(path, 0, "", f"larger than {_LARGEST_FILE >> 20} MiB; import a smaller file")])
     try:
         text = raw.decode("utf-8-sig")

@@ -347,6 +347,8 @@ class Service:
         `//NAME`, `@NAME` and `NAME:PORT` are such words anywhere, the bare name where the variable is called after a host.
         """
         texts = [*self.draft.values.get("env", {}).items(), *(("", text) for text in self.draft.values.get("command", []))]
+        if not any(name in text for _, text in texts):  # most often; a project has a pair for each two services
+            return False, []
         pattern = re.compile(rf"(^|//|@|[^A-Za-z0-9_.@-]){re.escape(name)}(?::([0-9]{{1,5}}))?(?![A-Za-z0-9_.-])")
         found = [match for variable, text in texts for match in pattern.finditer(text)
                  if match[1] in ("//", "@") or match[2] or _HOST_VARIABLE.search(variable)]

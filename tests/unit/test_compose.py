@@ -264,6 +264,10 @@ NESTED = "services: " + "[" * 100_000
     ("services: {a: {extends: b}, b: {extends: a}}", "extends leads in a circle"),
     ("services: {a: {extends: gone}}", "extends the service 'gone', which is not in"),
     ("services: {a: {extends: {file: gone.yaml, service: x}}}", "gone.yaml: can't be read"),
+    ("services:\n" + "".join(f"  s{number}: {{image: 'x:1', ports: ['1:1']}}\n" for number in range(501)),
+     "compose.yaml:2: more than 500 services; part the file"),
+    ("services:\n" + "".join(f"  s{n}: {{image: 'x:1', ports: ['{n}01-{n}99:1-99']}}\n" for n in range(1, 13)),
+     "compose.yaml: more than 1000 ports; part the file"),
     ("a: 1\n---\nb: 2\n", "compose.yaml:2: a second document begins here"),
     ("services: {a: {image: 'x:1'}}", "no service of it can be woken"),
     ("services:\n  a: 'open\n", "no valid YAML"), ("\ufeffservices: 1", "no services"),
@@ -271,6 +275,15 @@ NESTED = "services: " + "[" * 100_000
 def test_hostile_and_broken_files_are_told(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(OndemandError, match=message):
         project(tmp_path, text)
+
+
+def test_the_largest_project_is_read_though_all_of_it_wants_one_port(tmp_path: Path) -> None:
+    names = [f"s{number}" for number in range(500)]
+    (tmp_path / "compose.yaml").write_text("services:\n" + "".join(
+        f"  {name}: {{image: 'x:1', ports: ['80:80'], depends_on: [{', '.join(names[max(0, number - 20):number])}]}}\n"
+        for number, name in enumerate(names)))
+    drafts, _ = source.read(str(tmp_path / "compose.yaml"), {})
+    assert [draft.values["ports"] for draft in drafts] == [[f"{80 + number}:80"] for number in range(500)]
 
 
 def test_a_file_of_10_mb_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ def _work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("web.toml").write_text(GOOD)
     Path("compose.yaml").write_text("services:\n  web:\n    image: nginx\n    ports: ['80:80']\n")
     Path("directory").mkdir()
+    Path("web.deb").write_bytes(b"!<arch>\ndebian-binary   \xff")
+    Path("web.rpm").write_bytes(b"\xed\xab\xee\xdb\x03")
+    Path("zero.container").symlink_to("/dev/zero")
 
 
 def run(*argv: str) -> Result:
@@ -41,6 +44,14 @@ CALLS = {
     "no engine": (["init", "nginx"], 1, "start one ('systemctl start docker')"),
     "an image that is a URL": (["init", "https://nginx"], 1, 'allowed: an image as Docker names it, such as "nginx:1.27"'),
     "a file that is there": (["init", "nginx", "--offline", "-o", "web.toml"], 1, "or --force to overwrite it"),
+    "a package in place of its declaration": (["show", "web.deb"], 1, "a .deb, no declaration; name the file that it was built"),
+    "a package of another kind": (["check", "web.rpm"], 1, "a .rpm, no declaration"),
+    "a file without an end": (["check", "/dev/zero"], 1, "larger than 8 MiB"),
+    "a Quadlet file without an end": (["import", "zero.container"], 1, "larger than 1 MiB"),
+    "a Compose file that is not there": (["import", "gone.yaml"], 1, "give a Compose file (compose.yaml) or a Quadlet file"),
+    "a Quadlet file that is not there": (["import", "x.container"], 1, "give a Compose file (compose.yaml) or a Quadlet file"),
+    "a comparison with what is not there": (["diff", "web.toml", "x.deb"], 2, "give a package (.deb, .rpm) or a declaration"),
+    "an output that is a file": (["build", "web.toml", "-o", "web.toml"], 1, "give a writable directory with --output"),
     "nothing to import": (["import"], 2, "give either a FILE or --container NAME"),
 }
 
@@ -79,6 +90,22 @@ DECLARATIONS = {
     "a command line": (GOOD + 'command = "serve -x"\n', "an array of"),
     "an option that is reserved": (GOOD + 'create_args = ["--restart=always"]\n', "systemd starts and stops the container"),
     "two on one port": (GOOD + GOOD.replace("web]", "b]"), "give one of them another address"),
+    "curly quotes": (GOOD.replace('"nginx:1.27"', "\u201cnginx:1.27\u201d"), "at column 9; write straight quotes"),
+    "no quotes": (GOOD.replace('"nginx:1.27"', "nginx:1.27"), 'a text stands in quotes: "nginx:1.27"'),
+    "a table twice": (GOOD + GOOD, "it is declared above; give this one another name"),
+    "a key twice": (GOOD + 'image = "b:1"\n', "the key stands above too; leave one of the two out"),
+    "a name with a dot": (GOOD.replace("[container.web]", "[container.web.api]"), 'write [container."web.api"]'),
+    "environment as a list": (GOOD + 'env = ["MODE=a=b", "X="]\n', 'write { MODE = "a=b", X = "" }'),
+    "labels as a list": (GOOD + 'labels = ["a.b=c"]\n', 'write { "a.b" = "c" }'),
+    "a network by one of its addresses": (GOOD + 'allow = ["10.1.2.3/8"]\n', 'write "10.0.0.0/8"'),
+    "a host's name in allow": (GOOD + 'allow = ["example.com"]\n', "allowed: an address or a network"),
+    "detached": (GOOD + 'create_args = ["-d"]\n', "it is no option of 'docker create'"),
+    "a port published too": (GOOD + 'create_args = ["-p", "80:80"]\n', "leave --publish out: ports leads to the container"),
+    "a port published too, at one address": (GOOD + 'create_args = ["--publish=127.0.0.1:80:80/tcp"]\n', "would listen on 80"),
+    "a port range": (GOOD.replace("80:80", "8000-8010:8000-8010"), "'8000-8010' is no port from 1 to 65535"),
+    "an IPv6 address without brackets": (GOOD.replace("80:80", "::1:80:80"), "an IPv6 address stands in brackets"),
+    "JSON": ('{"container": {}}', "x.toml:1: no valid TOML"),
+    "nothing": ("# nothing\n", "no container is declared; write a table [container.NAME]"),
     "one that requires itself": (GOOD + 'requires = ["web"]\n', "leave one of these names out"),
 }
 
@@ -91,3 +118,9 @@ def test_a_mistake_in_a_declaration_is_told_with_its_place_and_remedy(name: str)
     assert (done.exit_code, done.stdout) == (1, "")
     assert [line for line in done.stderr.splitlines() if line.startswith("error: x.toml") and remedy in line], done.stderr
     assert "dist" not in os.listdir()
+
+
+def test_what_looks_like_a_mistake_and_is_none_is_taken() -> None:
+    Path("x.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()
+                               + b'create_args = ["--publish=53:53/udp", "-p", "8080:80", "--publish=9000"]\r\n')
+    assert run("check", "x.toml").exit_code == 0
