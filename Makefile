@@ -4,6 +4,11 @@
 bench:
 	sh tools/bench --plot docs/performance.png --plot docs/performance.svg
 
+# The timing diagram of docs/wake.md, from a wake on a host that is booted for it.
+.PHONY: diagram
+diagram:
+	PYTHONPATH=.:tests .venv/bin/python -m bench.timeline docs/wake.svg
+
 # The program's own .deb and .rpm, into dist.
 .PHONY: packages
 packages:

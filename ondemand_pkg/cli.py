@@ -18,7 +18,7 @@ import click
 
 from ondemand_pkg import __version__, build, importing_cli, linting, repository_cli, subject, tree, verifying
 from ondemand_pkg import difference as difference_of
-from ondemand_pkg.commands import Report, command
+from ondemand_pkg.commands import Report, command, written_off
 from ondemand_pkg.declaration import reader, reference
 from ondemand_pkg.declaration.rules import Severity
 from ondemand_pkg.errors import DeclarationError, OndemandError
@@ -168,9 +168,8 @@ repository_cli.register(cli)
 
 
 def main() -> None:
-    """Run the command line; a pipe that its reader closed is no fault."""
+    """Run the command line."""
     try:
         cli()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    except OSError as error:
+        raise SystemExit(written_off(Report(0), error)) from None

@@ -5,6 +5,7 @@ Knows --quiet, --verbose and the one form in which faults are told; hides except
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,20 @@ class Report:
             click.echo(message, err=True)
 
 
+def written_off(report: Report, error: OSError, status: int = 1) -> int:
+    """Give up standard output, to which results can't be written; return the exit status.
+
+    A pipe that its reader closed is no fault; anything else is told.  Any other OSError is raised again.
+    """
+    if error.filename is not None:
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at its end, and tell
+    if isinstance(error, BrokenPipeError):
+        return 1
+    report.fault(f"standard output: {error.strerror}; what is printed there is not complete")
+    return status
+
+
 def command(function: Callable[..., None], fault_status: int = 1) -> Callable[..., None]:
     """Give a command --quiet and --verbose, and its faults one form and exit status."""
 
@@ -66,6 +81,8 @@ def command(function: Callable[..., None], fault_status: int = 1) -> Callable[..
         except OndemandError as error:
             report.fault(error)
             raise SystemExit(fault_status) from None
+        except OSError as error:
+            raise SystemExit(written_off(report, error, fault_status)) from None
 
     run.__doc__ = function.__doc__
     run.__name__ = function.__name__

@@ -183,7 +183,7 @@ def _parts(package: Package, formats_differ: bool) -> _Parts:
             specification = _specification(entry)
         elif entry.path.startswith(helpers_directory):
             helpers[name] = _digest(entry)
-        elif entry.path.startswith(_UNITS) and entry.kind is Kind.FILE:
+        elif entry.path.startswith(_UNITS) and entry.kind is Kind.FILE and not entry.stored:
             units[name] = entry.data.decode("utf-8", "replace")
         elif entry.kind is not Kind.DIRECTORY and not (formats_differ and entry.path.startswith(_OF_ONE_FORMAT)):
             files[entry.path] = _digest(entry)

@@ -7,6 +7,7 @@ nothing of the archive formats, which are the writers' business.
 from __future__ import annotations
 
 import enum
+import errno
 import hashlib
 import io
 from collections.abc import Mapping
@@ -41,9 +42,12 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True)
 class Stored:
-    """The content of a file that may be too large for memory: where it lies, its size in bytes, its digests in hexadecimal."""
+    """The content of a file that may be too large for memory: where it lies, its size in bytes, its digests in hexadecimal.
 
-    path: Path
+    ``path`` is None for a content that was read from a package and not kept.
+    """
+
+    path: Path | None
     size: int
     md5: str
     sha256: str
@@ -75,7 +79,11 @@ class Entry:
 
     def open(self) -> BinaryIO:
         """Return a file's content as a stream; raises OSError where it is stored and can't be read."""
-        return self.stored.path.open("rb") if self.stored else io.BytesIO(self.data)
+        if not self.stored:
+            return io.BytesIO(self.data)
+        if self.stored.path is None:
+            raise FileNotFoundError(errno.ENOENT, "its content was not kept", self.path)
+        return self.stored.path.open("rb")
 
     def md5(self) -> str:
         """Return the MD5 of a file's content, in hexadecimal digits."""

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from ondemand_pkg.commands import Report, command
-from ondemand_pkg.errors import OndemandError
 
 REPO = click.option("--repo", "root", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
                     help="The repository's directory.")
@@ -129,9 +128,9 @@ def verify_command(report: Report, root: Path) -> None:
 @click.option("--url", required=True, metavar="URL", help="Where hosts find the repository.")
 def keyring_command(report: Report, root: Path, suite: str, url: str) -> None:
     """Publish the packages by which hosts join: the key, and where apt and dnf find the repository; print their paths."""
-    from ondemand_pkg.repository import site
+    from ondemand_pkg.repository import keys
 
-    for path in site.keyring_packages(root, url, suite, lambda: _waiting(report)):
+    for path in keys.keyring_packages(root, url, suite, lambda: _waiting(report)):
         click.echo(path)
 
 
@@ -158,17 +157,24 @@ def key_new_command(report: Report, user: str, expire: str) -> None:
 @REPO
 @click.option("--key", default="", metavar="KEY", help="The new key; one is made unless told.")
 @EXPIRE
-@click.option("--finish", is_flag=True, help="Let the new key sign alone.")
-def key_rotate_command(report: Report, root: Path, key: str, expire: str, finish: bool) -> None:
+@click.option("--finish", is_flag=True, help="Let the new key sign alone; serve no more old keys that hosts don't need.")
+@click.option("--lost", is_flag=True, help="The old key is lost or revoked: let --key sign alone at once; hosts must join anew.")
+def key_rotate_command(report: Report, root: Path, key: str, expire: str, finish: bool, lost: bool) -> None:
     """Sign with the old and a new key from now on, or finish that; print the new key's fingerprint."""
-    from ondemand_pkg.repository import site
+    from ondemand_pkg.repository import keys
 
-    if finish and key:
-        raise OndemandError("--finish takes no --key: it ends the change that is under way")
+    if finish and (key or lost):
+        raise click.UsageError("--finish takes neither --key nor --lost: it ends the change that is under way")
+    if lost and not key:
+        raise click.UsageError("--lost needs --key; 'ondemand-pkg repo key new' makes one")
     if finish:
-        click.echo(site.finish_rotation(root, lambda: _waiting(report)))
+        click.echo(keys.finish_rotation(root, lambda: _waiting(report)))
         return
-    click.echo(site.rotate(root, key, expire, lambda: _waiting(report)).fingerprint)
+    if lost:
+        click.echo(keys.replace_lost(root, key, lambda: _waiting(report)).fingerprint)
+        report.note("no host trusts it yet: each must install the keyring package anew")
+        return
+    click.echo(keys.rotate(root, key, expire, lambda: _waiting(report)).fingerprint)
     report.note("hosts get the new key with the keyring package's next version; then 'repo key rotate --finish'")
 
 

@@ -6,7 +6,6 @@ Knows by which bytes a file is told for what it is; hides the readers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ondemand_pkg import tree
 from ondemand_pkg.declaration import reader
@@ -16,7 +15,6 @@ from ondemand_pkg.images import Images
 from ondemand_pkg.package import Package
 
 _READERS = {"deb": read_deb.read, "rpm": read_rpm.read}
-_LARGEST_PACKAGE = 512 * 2**20  # bytes
 
 
 def format_of(path: str) -> str | None:
@@ -39,9 +37,8 @@ def packages(path: str, declared_format: str, environ: Mapping[str, str], images
         return [tree.package(container, declared_format, tree.timestamp(container, environ))
                 for container in map(images.resolved, reader.read([path]))]
     try:
-        if Path(path).stat().st_size > _LARGEST_PACKAGE:
-            raise ValueError(f"it is larger than {_LARGEST_PACKAGE >> 20} MiB")
-        return [_READERS[found](Path(path).read_bytes())]
+        with open(path, "rb") as stream:
+            return [_READERS[found](stream)]
     except (ValueError, OSError) as error:
         raise OndemandError(f"{path}: this .{found} can't be read: {error}") from None
 

@@ -1,13 +1,17 @@
 """The ar archive, a .deb's outermost layer.
 
-Knows the layout of the archive; hides it behind ``Writer`` and ``unpack``.
+Knows the layout of the archive; hides it behind ``Writer`` and ``members``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
+
+from ondemand_pkg.formats.blocks import Part
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -55,23 +59,41 @@ class Writer:
         return f"{name:<16}{self._timestamp:<12}{0:<6}{0:<6}{'100644':<8}{size:<10}`\n".encode("ascii")
 
 
-def unpack(archive: bytes) -> list[tuple[str, int, bytes]]:
-    """Return name, mtime and content of each member, as dpkg reads them (a `/` may end a name).
+@dataclass(frozen=True)
+class Member:
+    """A member that was found: its mtime in seconds since the epoch, and where its content lies, in bytes."""
+
+    name: str
+    mtime: int
+    start: int
+    size: int
+
+    def open(self, stream: BinaryIO) -> Part:
+        """Return its content, out of the stream that holds the archive."""
+        stream.seek(self.start)
+        return Part(stream, self.size, f"its {self.name}")
+
+
+def members(stream: BinaryIO) -> list[Member]:
+    """Return the members of an archive, as dpkg reads them (a `/` may end a name).
 
     Raises ValueError for what is no ar archive or breaks off.
     """
-    if not archive.startswith(_MAGIC):
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if stream.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it is no ar archive")
-    members, position = [], len(_MAGIC)
-    while position < len(archive):
-        header = archive[position:position + _HEADER]
+    found, position = [], len(_MAGIC)
+    while position < end:
+        stream.seek(position)
+        header = stream.read(_HEADER)
         position += _HEADER
         if len(header) != _HEADER or not header.endswith(b"`\n"):
             raise ValueError("the ar archive is damaged")
         mtime, size = header[16:28].strip(), header[48:58].strip()
-        if not size.isdigit() or not mtime.isdigit() or position + int(size) > len(archive):
+        if not size.isdigit() or not mtime.isdigit() or position + int(size) > end:
             raise ValueError("the ar archive breaks off")
         name = header[:16].decode("ascii", "replace").rstrip(" ").removesuffix("/")
-        members.append((name, int(mtime), archive[position:position + int(size)]))
+        found.append(Member(name, int(mtime), position, int(size)))
         position += int(size) + int(size) % 2
-    return members
+    return found

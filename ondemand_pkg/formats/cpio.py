@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from ondemand_pkg.formats.blocks import Part, blocks, drain
 from ondemand_pkg.package import BLOCK
 
 if TYPE_CHECKING:
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 _MAGIC = "070701"
 _TRAILER = "TRAILER!!!"
 _HEADER = 110
+_LONGEST_NAME = 2**16  # bytes; Linux takes a path of 4096
+_WHAT = "its cpio archive"
 
 
 @dataclass(frozen=True)
 class Member:
-    """One member that was read: ``mode`` with the file type's bits, ``data`` a file's content or a symlink's target."""
+    """One member that was found: ``mode`` with the file type's bits, ``size`` in bytes.
+
+    ``content`` is a file's content or a symlink's target, to be read before the next member is asked for.
+    """
 
     name: str
     mode: int
-    data: bytes
+    size: int
+    content: Part
 
 
 # Each member (cpio(5), "New ASCII Format") is a header of 110 hexadecimal digits, its name and its content, each of
@@ -67,31 +74,30 @@ class Writer:
         self._stream.write(head + bytes(-len(head) % 4))
 
 
-def members(archive: bytes) -> Iterator[Member]:
+def members(stream: BinaryIO) -> Iterator[Member]:
     """Yield the members of a cpio archive.
 
     Raises ValueError for another kind of archive and for one that breaks off.
     """
-    position = 0
     while True:
-        header = archive[position:position + _HEADER]
-        if len(header) != _HEADER or header[:6] != _MAGIC.encode("ascii"):
-            raise ValueError("its payload is no newc cpio archive, or breaks off")
+        header = _exactly(stream, _HEADER)
+        if header[:6] != _MAGIC.encode("ascii"):
+            raise ValueError("its payload is no newc cpio archive")
         try:
             numbers = [int(header[start:start + 8], 16) for start in range(6, _HEADER, 8)]
         except ValueError:
             raise ValueError("its cpio archive is damaged") from None
         mode, size, name_size = numbers[1], numbers[6], numbers[11]
-        start = position + _HEADER
-        name = archive[start:start + name_size - 1].decode("utf-8", "surrogateescape")
+        if name_size > _LONGEST_NAME:
+            raise ValueError("its cpio archive is damaged")
+        name = _exactly(stream, name_size + -(_HEADER + name_size) % 4)[:max(name_size - 1, 0)].decode("utf-8", "surrogateescape")
         if name == _TRAILER:
             return
-        content = _after_padding(start + name_size)
-        if content + size > len(archive):
-            raise ValueError("its cpio archive breaks off")
-        yield Member(name, mode, archive[content:content + size])
-        position = _after_padding(content + size)
+        content = Part(stream, size, _WHAT)
+        yield Member(name, mode, size, content)
+        drain(content)
+        _exactly(stream, -size % 4)
 
 
-def _after_padding(position: int) -> int:
-    return position + -position % 4
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    return b"".join(blocks(Part(stream, size, _WHAT)))

@@ -1,19 +1,22 @@
 """The .deb reader.
 
-Knows what stands where in a .deb of any writer; hides ar, tar and compression behind ``read`` and ``control``.
+Knows what stands where in a .deb of any writer; hides ar, tar and compression behind ``read``, ``control``
+and ``files``.
 """
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import posixpath
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from email.utils import parsedate_to_datetime
+from typing import IO, BinaryIO, cast
 
 from ondemand_pkg.formats import ar, xz
+from ondemand_pkg.formats.blocks import Keeper, drain
 from ondemand_pkg.formats.deb import RELATIONS, SCRIPTS
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 
@@ -23,19 +26,18 @@ _KINDS = {tarfile.REGTYPE: Kind.FILE, tarfile.AREGTYPE: Kind.FILE, tarfile.DIRTY
           tarfile.SYMTYPE: Kind.SYMLINK}
 
 
-def read(data: bytes) -> Package:
-    """Return the package that a .deb holds, its parent directories among its entries.
+def read(stream: BinaryIO) -> Package:
+    """Return the package that a .deb holds, its parent directories among its entries; large contents are not kept.
 
     The description's lines are joined to paragraphs; the licence is that of the first `License:` of its copyright file.
     Raises ValueError, whose text tells what is wrong with the file, for what is no sound .deb, and for one with hard
     links, devices or the like, which packages of this project have not.
     """
-    members = {name: (mtime, content) for name, mtime, content in ar.unpack(data)}
-    scripts_and_lists = _tree(members, "control.tar")
-    files = {entry.path: entry.data.decode("utf-8", "surrogateescape") for entry in scripts_and_lists}
+    members = _members(stream)
+    files = _control(stream, members)
     fields = _fields(files.get("/control", ""))
     conffiles = set(files.get("/conffiles", "").split("\n"))
-    entries = tuple(sorted((_with_role(entry, conffiles) for entry in _tree(members, "data.tar")),
+    entries = tuple(sorted((_with_role(entry, conffiles) for entry in _entries(stream, members)),
                            key=lambda entry: entry.path))
     version, _, release = fields["Version"].rpartition("-")
     if not version or not release.isascii() or not release.isdigit():
@@ -48,56 +50,89 @@ def read(data: bytes) -> Package:
         license=_license(documents.get(f"/usr/share/doc/{fields['Package']}/copyright", b"")),
         entries=entries,
         changelog=_changelog(documents.get(f"/usr/share/doc/{fields['Package']}/changelog.Debian.gz", b"")),
-        timestamp=members["debian-binary"][0],
+        timestamp=members["debian-binary"].mtime,
         homepage=fields.get("Homepage", ""), section=fields.get("Section", ""),
         scripts={name: files[f"/{name}"] for name in SCRIPTS if f"/{name}" in files},
         relations={name.lower(): tuple(map(str.strip, fields[name].split(","))) for name in RELATIONS if name in fields},
     )
 
 
-def control(data: bytes) -> Mapping[str, str]:
+def control(stream: BinaryIO) -> Mapping[str, str]:
     """Return the control fields of a .deb (deb-control(5)), in their order; a folded value keeps its line ends.
 
     Raises ValueError as ``read`` does.
     """
-    members = {name: (mtime, content) for name, mtime, content in ar.unpack(data)}
-    for entry in _tree(members, "control.tar"):
-        if entry.path == "/control":
-            return _fields(entry.data.decode("utf-8", "surrogateescape"))
-    return _fields("")
+    return _fields(_control(stream, _members(stream)).get("/control", ""))
 
 
-def _tree(members: Mapping[str, tuple[int, bytes]], stem: str) -> list[Entry]:
-    """Return the entries of a tar member, / apart."""
+def files(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of each file of a .deb that is not large; whatever else it holds is read too.
+
+    Raises ValueError where its data archive is damaged.
+    """
+    keeper = Keeper()
+    for path, member, content in _tree(stream, _members(stream), "data.tar", xz.LARGEST_CONTENT):
+        if content:
+            data, stored = keeper.keep(content, member.size)
+            if not stored:
+                yield path, data
+
+
+def check(stream: BinaryIO) -> None:
+    """Raise ValueError unless the data archive of a .deb is there and unpacks to its end."""
+    drain(_unpacked(stream, _members(stream), "data.tar", xz.LARGEST_CONTENT))
+
+
+def _members(stream: BinaryIO) -> Mapping[str, ar.Member]:
+    members = {member.name: member for member in ar.members(stream)}
     if "debian-binary" not in members:
         raise ValueError("it is an ar archive but no .deb: it has no member debian-binary")
+    return members
+
+
+def _unpacked(stream: BinaryIO, members: Mapping[str, ar.Member], stem: str, largest: int) -> xz.Reader:
     for ending, kind in _COMPRESSION.items():
         if stem + ending in members:
-            content = xz.decompress(members[stem + ending][1], kind)
-            break
-    else:
-        raise ValueError(f"it has no member {stem}")
-    entries = []
+            return xz.Reader(cast(BinaryIO, members[stem + ending].open(stream)), kind, largest)
+    raise ValueError(f"it has no member {stem}")
+
+
+def _tree(stream: BinaryIO, members: Mapping[str, ar.Member], stem: str,
+          largest: int) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes] | None]]:
+    """Yield path, head and content, where it is a file, of all in a tar member but of /; the content before the next one."""
+    unpacked = _unpacked(stream, members, stem, largest)
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:", encoding="utf-8") as archive:
+        with tarfile.open(fileobj=unpacked, mode="r|", encoding="utf-8") as archive:
             for member in archive:
                 path = posixpath.normpath(f"/{member.name}").replace("//", "/")
-                if path == "/":
-                    continue
-                if member.type not in _KINDS:
-                    raise ValueError(f"{path} is neither file nor directory nor symlink")
-                stream = archive.extractfile(member) if member.isreg() else None
-                entries.append(Entry(path, _KINDS[member.type], member.mode & 0o7777, stream.read() if stream else b"",
-                                     member.linkname if member.issym() else "", member.uname or "root", member.gname or "root"))
+                if path != "/":
+                    yield path, member, archive.extractfile(member) if member.isreg() else None
     except (tarfile.TarError, EOFError, OverflowError) as error:
         raise ValueError(f"its {stem} is damaged: {error}") from None
-    return entries
+    drain(unpacked)
+
+
+def _control(stream: BinaryIO, members: Mapping[str, ar.Member]) -> dict[str, str]:
+    """Return the files of the control archive."""
+    return {path: content.read().decode("utf-8", "surrogateescape")
+            for path, _, content in _tree(stream, members, "control.tar", xz.LARGEST_SMALL) if content}
+
+
+def _entries(stream: BinaryIO, members: Mapping[str, ar.Member]) -> Iterator[Entry]:
+    """Yield what the data archive holds."""
+    keeper = Keeper()
+    for path, member, content in _tree(stream, members, "data.tar", xz.LARGEST_CONTENT):
+        if member.type not in _KINDS:
+            raise ValueError(f"{path} is neither file nor directory nor symlink")
+        data, stored = keeper.keep(content, member.size) if content else (b"", None)
+        yield Entry(path, _KINDS[member.type], member.mode & 0o7777, data, member.linkname if member.issym() else "",
+                    member.uname or "root", member.gname or "root", stored=stored)
 
 
 def _with_role(entry: Entry, conffiles: set[str]) -> Entry:
     if entry.path not in conffiles:
         return entry
-    return Entry(entry.path, entry.kind, entry.mode, entry.data, entry.target, entry.owner, entry.group, Role.CONFIG)
+    return dataclasses.replace(entry, role=Role.CONFIG)
 
 
 def _fields(text: str) -> dict[str, str]:

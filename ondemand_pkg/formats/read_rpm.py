@@ -1,23 +1,25 @@
 """The .rpm reader.
 
-Knows what stands where in an .rpm of format 4, of any writer; hides lead, headers and payload behind ``read`` and
-``header``.
+Knows what stands where in an .rpm of format 4, of any writer; hides lead, headers and payload behind ``read``,
+``header`` and ``files``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from ondemand_pkg.formats import cpio, rpmdeps, rpmheader, xz
+from ondemand_pkg.formats.blocks import Digested, Keeper, drain
 from ondemand_pkg.formats.rpm import FLAGS, RELATION_TAGS, SCRIPT_TAGS
 from ondemand_pkg.formats.rpmdeps import Dependency
 from ondemand_pkg.formats.rpmheader import SignatureTag, Tag, Value
-from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
+from ondemand_pkg.package import BLOCK, ChangelogEntry, Entry, Kind, Package, Role, Stored
 
 _LEAD = 96
 _MAGIC = b"\xed\xab\xee\xdb"
@@ -48,8 +50,17 @@ class Header:
         return [] if isinstance(value, int | str | bytes) else [*value]
 
 
+def front(stream: BinaryIO) -> bytes:
+    """Return what stands before the payload of an .rpm, and leave the stream there; raises ValueError where it breaks off."""
+    lead = stream.read(_LEAD)
+    if not lead.startswith(_MAGIC):
+        raise ValueError("it is no .rpm")
+    signature = rpmheader.read(stream)
+    return b"".join([lead, signature, stream.read(-(_LEAD + len(signature)) % 8), rpmheader.read(stream)])
+
+
 def header(data: bytes) -> Header:
-    """Return the headers of an .rpm.
+    """Return the headers of an .rpm, of which ``data`` holds at least the front.
 
     Raises ValueError, whose text tells what is wrong with the file, for what is no .rpm, and for one whose header is not
     the one of which its signature header holds the digest.
@@ -65,16 +76,18 @@ def header(data: bytes) -> Header:
     return Header(signature, values, start, end)
 
 
-def read(data: bytes) -> Package:
-    """Return the package that an .rpm holds; relations that rpmbuild adds by itself are left out.
+def read(stream: BinaryIO) -> Package:
+    """Return the package that an .rpm holds; relations that rpmbuild adds by itself are left out, large contents not kept.
 
     The description's lines are joined to paragraphs.  Raises ValueError as ``header`` does, for a damaged payload, and
     for an .rpm with devices or the like, which packages of this project have not.
     """
-    found = header(data)
-    payload = data[found.end:]
+    found = header(front(stream))
+    payload = Digested(stream)
+    keeper = Keeper()
+    contents = {path: keeper.keep(member.content, member.size) for path, member in _members(found, cast(BinaryIO, payload))}
     digests = found.list(Tag.PAYLOADDIGEST)
-    if digests and digests[0] != hashlib.sha256(payload).hexdigest():
+    if digests and digests[0] != payload.sha256():
         raise ValueError("its payload is damaged: it has another digest than the header says")
     name, release = found.text(Tag.NAME), found.text(Tag.RELEASE)
     if not name or not found.text(Tag.VERSION):
@@ -85,7 +98,7 @@ def read(data: bytes) -> Package:
     return Package(
         name=name, version=found.text(Tag.VERSION), release=int(release), summary=found.text(Tag.SUMMARY),
         description=tuple(" ".join(paragraph.split("\n")) for paragraph in found.text(Tag.DESCRIPTION).split("\n\n")),
-        maintainer=packager, license=found.text(Tag.LICENSE), entries=_entries(found, payload),
+        maintainer=packager, license=found.text(Tag.LICENSE), entries=_entries(found, contents),
         changelog=_changelog(found, packager), timestamp=next(iter(found.list(Tag.BUILDTIME)), 0),
         homepage=found.text(Tag.URL), section="",
         scripts={script: found.text(tag) for script, (tag, _) in SCRIPT_TAGS.items() if tag.number in found.values},
@@ -93,9 +106,24 @@ def read(data: bytes) -> Package:
     )
 
 
-def _entries(found: Header, payload: bytes) -> tuple[Entry, ...]:
-    archive = xz.decompress(payload, found.text(Tag.PAYLOADCOMPRESSOR))
-    contents = {member.name.removeprefix("."): member.data for member in cpio.members(archive)}
+def files(found: Header, payload: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of each member of a payload that is not large; raises ValueError where it is damaged."""
+    keeper = Keeper()
+    for path, member in _members(found, payload):
+        data, stored = keeper.keep(member.content, member.size)
+        if not stored:
+            yield path, data
+
+
+def _members(found: Header, payload: BinaryIO) -> Iterator[tuple[str, cpio.Member]]:
+    unpacked = xz.Reader(payload, found.text(Tag.PAYLOADCOMPRESSOR))
+    for member in cpio.members(cast(BinaryIO, io.BufferedReader(unpacked, BLOCK))):
+        yield member.name.removeprefix("."), member
+    drain(unpacked)
+    drain(payload)
+
+
+def _entries(found: Header, contents: Mapping[str, tuple[bytes, Stored | None]]) -> tuple[Entry, ...]:
     directories = found.list(Tag.DIRNAMES)
     entries = []
     try:
@@ -106,8 +134,9 @@ def _entries(found: Header, payload: bytes) -> tuple[Entry, ...]:
             if stat.S_IFMT(mode) not in _KINDS:
                 raise ValueError(f"{path} is neither file nor directory nor symlink")
             kind = _KINDS[stat.S_IFMT(mode)]
-            data = contents[path] if kind is Kind.FILE else b""
-            entries.append(Entry(path, kind, stat.S_IMODE(mode), data, target, owner, group, _ROLES.get(flags, Role.PLAIN)))
+            data, stored = contents[path] if kind is Kind.FILE else (b"", None)
+            role = _ROLES.get(flags, Role.PLAIN)
+            entries.append(Entry(path, kind, stat.S_IMODE(mode), data, target, owner, group, role, stored))
     except (IndexError, KeyError) as error:
         raise ValueError(f"its list of files is damaged: {error}") from None
     return tuple(entries)

@@ -1,7 +1,7 @@
 """The header structure of an .rpm.
 
 Knows the tags that are written, with the numbers and types of rpm's rpmtag.h, and the layout that holds them; hides
-the layout behind ``pack`` and ``unpack``.
+the layout behind ``pack``, ``read`` and ``unpack``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 
 class Type(enum.IntEnum):
@@ -196,18 +196,35 @@ def _encode(tag: _AnyTag, value: Value) -> tuple[bytes, int]:
     return b"".join(text + b"\0" for text in texts), len(items)
 
 
+def read(stream: BinaryIO) -> bytes:
+    """Return the header structure that comes next in a stream; raises ValueError where there is none, or it breaks off."""
+    intro = stream.read(16)
+    count, size = _sizes(intro)
+    rest = stream.read(count * _INDEX_ENTRY.size + size)
+    if len(rest) != count * _INDEX_ENTRY.size + size:
+        raise ValueError("its header breaks off")
+    return intro + rest
+
+
+def _sizes(intro: bytes) -> tuple[int, int]:
+    """Return the number of index entries and the bytes of the store."""
+    if len(intro) != 16 or intro[:4] != _MAGIC[:4]:
+        raise ValueError("it holds no header of an .rpm where one belongs")
+    count, size = struct.unpack(">II", intro[8:])
+    if count > _MOST_ENTRIES or size > _LARGEST_STORE:
+        raise ValueError("its header breaks off")
+    return count, size
+
+
 def unpack(data: bytes, start: int) -> tuple[dict[int, Value], int]:
     """Return the values of the header structure at ``start``, by the number of their tag, and where it ends.
 
     Numbers are always lists, I18NSTRINGs are the untranslated text.  Raises ValueError for what is no header.
     """
-    intro = data[start:start + 16]
-    if len(intro) != 16 or intro[:4] != _MAGIC[:4]:
-        raise ValueError("it holds no header of an .rpm where one belongs")
-    count, size = struct.unpack(">II", intro[8:])
+    count, size = _sizes(data[start:start + 16])
     store_start = start + 16 + count * _INDEX_ENTRY.size
     end = store_start + size
-    if count > _MOST_ENTRIES or size > _LARGEST_STORE or end > len(data):
+    if end > len(data):
         raise ValueError("its header breaks off")
     store = data[store_start:end]
     values: dict[int, Value] = {}

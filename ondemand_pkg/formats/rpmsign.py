@@ -1,7 +1,8 @@
 """Signatures in .rpm files.
 
 Knows what a signature of a package covers and where it stands; hides the signature header behind ``signed_part``,
-``signature`` and ``sign``.
+``signature`` and ``sign``.  Each takes what stands before the payload (``read_rpm.front``); with the payload behind it, that
+stays behind it.
 """
 
 from __future__ import annotations

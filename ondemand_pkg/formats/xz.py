@@ -9,16 +9,20 @@ from __future__ import annotations
 import io
 import lzma
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+
+from ondemand_pkg.formats.blocks import blocks
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, SupportsWrite
+    from _typeshed import ReadableBuffer, SupportsWrite, WriteableBuffer
 
 # What level 0 asks for; the files are small, and the highest levels win 7 % of a few KiB for four times the time.
 LEVEL = 0
 _LARGEST_DICTIONARY = 2**18
 _SMALLEST_DICTIONARY = 2**12  # the format's own minimum (xz(1), "dict=SIZE")
-LARGEST_CONTENT = 256 * 2**20  # bytes; a package of this project has a few hundred KiB
+LARGEST_CONTENT = 10**10  # bytes; more than either format's writer takes
+LARGEST_SMALL = 16 * 2**20  # bytes of what is kept in memory, such as a control archive
+_INPUT = 2**16  # bytes of compressed data that are in memory at once
 _DECODER_MEMORY = 2**27  # bytes; what xz -9 asks for, and more
 
 
@@ -70,26 +74,60 @@ class Writer(io.RawIOBase):
         self._waiting = None
 
 
-def decompress(data: bytes, kind: str) -> bytes:
-    """Return what was compressed with ``kind``: "xz", "lzma", "gzip", or "" for nothing.
+class Reader(io.RawIOBase):
+    """A stream of what another one holds compressed with ``kind``: "xz", "lzma", "gzip", or "" for nothing.
 
-    Raises ValueError for damaged data, for another kind, and where more than ``LARGEST_CONTENT`` bytes come out.
+    Raises ValueError for damaged data, for another kind, and where more than ``largest`` bytes come out.
     """
-    if not kind:
-        return data
-    try:
-        if kind in ("xz", "lzma"):
-            unpacker = lzma.LZMADecompressor(memlimit=_DECODER_MEMORY)
-            content = unpacker.decompress(data, LARGEST_CONTENT)
-            complete = unpacker.eof
-        elif kind == "gzip":
-            inflater = zlib.decompressobj(wbits=31)
-            content = inflater.decompress(data, LARGEST_CONTENT)
-            complete = inflater.eof
-        else:
+
+    def __init__(self, stream: BinaryIO, kind: str, largest: int = LARGEST_CONTENT) -> None:
+        if kind not in ("", "xz", "lzma", "gzip"):
             raise ValueError(f"it is compressed with {kind}; only xz, gzip and no compression can be read")
-    except (lzma.LZMAError, zlib.error) as error:
-        raise ValueError(f"its {kind} data is damaged: {error}") from None
-    if not complete:
-        raise ValueError(f"its {kind} data breaks off or holds more than {LARGEST_CONTENT >> 20} MiB")
-    return content
+        self._stream = stream
+        self._kind = kind
+        self._largest = self._left = largest
+        self._xz = lzma.LZMADecompressor(memlimit=_DECODER_MEMORY)
+        self._gzip = zlib.decompressobj(wbits=31)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read into a buffer; return how many bytes."""
+        view = memoryview(buffer)
+        try:
+            if not self._kind:
+                data = self._stream.read(len(view))
+            else:
+                data = self._inflated(len(view)) if self._kind == "gzip" else self._decoded(len(view))
+        except (lzma.LZMAError, zlib.error) as error:
+            raise ValueError(f"its {self._kind} data is damaged: {error}") from None
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"its {self._kind or 'uncompressed'} data holds more than {self._largest >> 20} MiB")
+        view[:len(data)] = data
+        return len(data)
+
+    def _decoded(self, size: int) -> bytes:
+        data = b""
+        while not data and not self._xz.eof:
+            data = self._xz.decompress(self._more() if self._xz.needs_input else b"", size)
+        return data
+
+    def _inflated(self, size: int) -> bytes:
+        data = b""
+        while not data and not self._gzip.eof:
+            data = self._gzip.decompress(self._gzip.unconsumed_tail, size) or self._gzip.decompress(self._more(), size)
+        return data
+
+    def _more(self) -> bytes:
+        data = self._stream.read(_INPUT)
+        if not data:
+            raise ValueError(f"its {self._kind} data breaks off")
+        return data
+
+
+def decompress(data: bytes, kind: str) -> bytes:
+    """Return what was compressed, up to ``LARGEST_SMALL`` bytes; raises ValueError as ``Reader`` does."""
+    return b"".join(blocks(Reader(io.BytesIO(data), kind, LARGEST_SMALL)))

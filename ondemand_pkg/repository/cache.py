@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ondemand_pkg.repository.chunks import Piece
 from ondemand_pkg.repository.state import Item
@@ -25,15 +26,16 @@ CREATE TABLE IF NOT EXISTS piece (tree TEXT, digest BLOB, deflated BLOB, block B
 
 
 class Cache:
-    """The cache; made by ``opened``, under the repository's lock."""
+    """The cache; made by ``opened``, under the repository's lock.  Where it fails it knows nothing and keeps nothing."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self.has_failed = False
 
     def entries(self, kind: str, items: Iterable[Item], make: Callable[[Item], Entry]) -> dict[str, Entry]:
         """Return by pool path what ``make`` makes, up to three byte strings, of each item, out of the cache where it is there."""
-        known = {path: (sha256, entry) for path, sha256, *entry in self._database.execute(
-            "SELECT path, sha256, a, b, c FROM entry WHERE kind = ?", (kind,))}
+        known = {path: (sha256, entry) for path, sha256, *entry in self._read(
+            "SELECT path, sha256, a, b, c FROM entry WHERE kind = ?", kind)}
         found, new = {}, []
         for item in items:
             sha256, entry = known.get(item.path, ("", ()))
@@ -43,34 +45,64 @@ class Cache:
                 made = (*make(item), b"", b"")[:3]
                 found[item.path] = made
                 new.append((kind, item.path, item.sha256, *made))
-        self._database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)", new)
+        self._write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)", new)
         return found
 
     def pieces(self, tree: str) -> dict[bytes, Piece]:
         """Return the pieces that a tree of indexes was last made of."""
-        return {digest: Piece(deflated, block, unpadded) for digest, deflated, block, unpadded in self._database.execute(
-            "SELECT digest, deflated, block, unpadded FROM piece WHERE tree = ?", (tree,))}
+        return {digest: Piece(deflated, block, unpadded) for digest, deflated, block, unpadded in self._read(
+            "SELECT digest, deflated, block, unpadded FROM piece WHERE tree = ?", tree)}
 
     def keep_pieces(self, tree: str, before: Mapping[bytes, Piece], after: Mapping[bytes, Piece]) -> None:
         """Take the pieces that a tree is made of now in place of those before."""
-        self._database.executemany("DELETE FROM piece WHERE tree = ? AND digest = ?",
-                                   [(tree, digest) for digest in before if digest not in after])
-        self._database.executemany("INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?, ?)", [
+        self._write("DELETE FROM piece WHERE tree = ? AND digest = ?",
+                    [(tree, digest) for digest in before if digest not in after])
+        self._write("INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?, ?)", [
             (tree, digest, piece.deflated, piece.block, piece.unpadded)
             for digest, piece in after.items() if digest not in before])
 
     def forget(self, paths: Iterable[str]) -> None:
         """Drop what is known of pool files that are gone."""
-        self._database.executemany("DELETE FROM entry WHERE path = ?", [(path,) for path in paths])
+        self._write("DELETE FROM entry WHERE path = ?", [(path,) for path in paths])
+
+    def _read(self, query: str, value: str) -> list[tuple[Any, ...]]:
+        if not self.has_failed:
+            with self._failures():
+                return self._database.execute(query, (value,)).fetchall()
+        return []
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        if not self.has_failed:
+            with self._failures():
+                self._database.executemany(statement, rows)
+
+    def commit(self) -> None:
+        """Keep what was written."""
+        with self._failures():
+            self._database.commit()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error:  # damaged, or the disk is full: without it the change takes longer
+            self.has_failed = True
 
 
 @contextlib.contextmanager
 def opened(path: Path, release: str) -> Iterator[Cache]:
     """Yield the cache that a file holds for a release of this program, empty if it can't be read."""
     with contextlib.closing(_database(path, release)) as database:
-        yield Cache(database)
-        with contextlib.suppress(sqlite3.Error):  # without it the next change takes longer
-            database.commit()
+        cache = Cache(database)
+        yield cache
+        cache.commit()
+    if cache.has_failed:
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    for name in (path, path.with_name(path.name + "-journal")):
+        name.unlink(missing_ok=True)
 
 
 def _database(path: Path, release: str) -> sqlite3.Connection:
@@ -89,8 +121,7 @@ def _database(path: Path, release: str) -> sqlite3.Connection:
         except sqlite3.DatabaseError:
             if attempt == 2:
                 break
-            for name in (path, path.with_name(path.name + "-journal")):
-                name.unlink(missing_ok=True)
+            _unlink(path)
     database = sqlite3.connect(":memory:")
     database.executescript(_SCHEMA)
     return database

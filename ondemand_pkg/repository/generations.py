@@ -50,7 +50,7 @@ class Directory:
         What a killed process left is taken away first.  Raises OndemandError where the directory can't be written to,
         and in place of any OSError within.
         """
-        with self.faults():
+        with self.faults(), _readable():
             self.inner.mkdir(parents=True, exist_ok=True)
             with (self.inner / "lock").open("w") as stream:
                 try:
@@ -73,28 +73,36 @@ class Directory:
             raise OndemandError(f"{self.root}: nothing was changed: {place}: {error.strerror}"
                                 + (f"; {remedy}" if remedy else "")) from error
 
+    def exists(self) -> bool:
+        """Return whether there is a repository; raises OndemandError where that can't be told."""
+        try:
+            return self.current.is_symlink()
+        except OSError as error:
+            raise OndemandError(f"{self.current}: {error.strerror}; make it readable for you") from None
+
     def load(self) -> State:
-        """Return what the repository holds; an empty state where it does not exist yet."""
-        return state.read(self.current / _STATE) if self.current.is_symlink() else State()
+        """Return what the repository holds; an empty state where it does not exist yet.  Raises OndemandError."""
+        return state.read(self.current / _STATE) if self.exists() else State()
 
     def existing(self) -> State:
         """Return what the repository holds; raises OndemandError where there is none."""
-        if not self.current.is_symlink():
+        if not self.exists():
             raise OndemandError(f"{self.root}: there is no repository; 'ondemand-pkg publish --repo {self.root}' makes one")
         return self.load()
 
     def _sweep(self) -> None:
-        shown = os.readlink(self.current).rpartition("/")[2] if self.current.is_symlink() else ""
+        current = os.readlink(self.current).rpartition("/")[2] if self.current.is_symlink() else ""
         if self._pending.exists():
-            items = self.load().items
+            shown = self.load()
             for path in self._pending.read_text(encoding="utf-8").splitlines():
-                if path not in items:
+                # One that was removed may be named by an older index, and was there before.
+                if path not in shown.items and path not in shown.removed:
                     (self.root / path).unlink(missing_ok=True)
             self._pending.unlink()
         if not self._generations.is_dir():
             return
         numbers = sorted((entry for entry in os.listdir(self._generations) if entry.isdigit()), key=int)
-        kept = {number for number in numbers if shown and int(number) <= int(shown)}
+        kept = {number for number in numbers if current and int(number) <= int(current)}
         kept = set(sorted(kept, key=int)[-_KEPT:])
         for name in set(os.listdir(self._generations)) - kept:
             shutil.rmtree(self._generations / name)
@@ -148,6 +156,17 @@ class Directory:
         link.unlink(missing_ok=True)
         link.symlink_to(f"generations/{number}")
         os.replace(link, self.current)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Let everybody read what is made: a web server is another user, whatever the publisher's umask keeps from others."""
+    old = os.umask(0o022)
+    os.umask(old & 0o022)  # a group that publishes together may write
+    try:
+        yield
+    finally:
+        os.umask(old)
 
 
 def link(source: Path, target: Path) -> None:

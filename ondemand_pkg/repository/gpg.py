@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,8 @@ class Key:
         return " ".join(self.fingerprint[start:start + 4] for start in range(0, len(self.fingerprint), 4))
 
 
-def _gpg(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def gpg(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run gpg without anybody to ask; raises OndemandError where it is not installed."""
     environ = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
         return subprocess.run(["gpg", "--batch", "--no-tty", "--yes", "--quiet", *arguments], input=data, env=environ,
@@ -57,13 +58,13 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
 @functools.cache
 def find(key: str) -> Key:
     """Return the one secret key that a fingerprint or user ID names; raises OndemandError unless it can sign."""
-    done = _gpg("--list-secret-keys", "--with-colons", "--fixed-list-mode", "--", key)
+    done = gpg("--list-secret-keys", "--with-colons", "--fixed-list-mode", "--", key)
     records = [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
     found = [record for record in records if record[0] == "sec"]
     home = os.environ.get("GNUPGHOME", "~/.gnupg")
     if done.returncode or not found:
         raise OndemandError(f"key {key!r}: gpg has no such secret key in {home}; "
-                            "make one with 'ondemand-pkg repo key new', or set GNUPGHOME")
+                            "set GNUPGHOME, take it back from a backup, or make one with 'ondemand-pkg repo key new'")
     if len(found) > 1:
         raise OndemandError(f"key {key!r}: {len(found)} secret keys have that name; give the fingerprint of one")
     secret = {name: found[0][index] for name, index in _SECRET_FIELDS.items()}
@@ -72,9 +73,8 @@ def find(key: str) -> Key:
     expires = int(secret["expires"] or 0)
     if secret["validity"] == "e" or 0 < expires <= time.time():
         day = datetime.fromtimestamp(expires, UTC).date()
-        raise OndemandError(f"key {key!r}: it expired on {day}; prolong it ('gpg --quick-set-expire ' "
-                            f"{fingerprint} 2y'), "
-                            "or take another one ('ondemand-pkg repo key rotate')")
+        raise OndemandError(f"key {key!r}: it expired on {day}; prolong it ('gpg --quick-set-expire {fingerprint} 2y'), "
+                            "then publish the keyring package again ('ondemand-pkg repo keyring')")
     if secret["validity"] in ("r", "d", "i"):
         raise OndemandError(f"key {key!r}: it was revoked or disabled; take another one")
     if "s" not in secret["capabilities"]:
@@ -108,11 +108,25 @@ def make(user: str, expire: str) -> Key:
 
 
 def export(fingerprints: Sequence[str]) -> bytes:
-    """Return public keys, armoured; raises OndemandError."""
-    done = _gpg("--armor", "--export-options", "export-minimal", "--export", *fingerprints)
-    if done.returncode or not done.stdout:
-        raise OndemandError(f"gpg can't export the public key: {_reason(done)}")
+    """Return public keys, armoured; raises OndemandError unless gpg has all of them."""
+    done = gpg("--status-fd", "2", "--armor", "--export-options", "export-minimal", "--export", *fingerprints)
+    exported = {words[2] for words in map(str.split, done.stderr.decode("utf-8", "replace").splitlines())
+                if words[1:2] == ["EXPORTED"]}
+    missing = [fingerprint for fingerprint in fingerprints if fingerprint not in exported]
+    if missing:
+        raise OndemandError(f"gpg has no public key {', '.join(missing)}; 'gpg --import' takes it from the repository's "
+                            "ondemand-archive-keyring.asc")
     return done.stdout
+
+
+def not_revoked(fingerprints: Sequence[str]) -> list[str]:
+    """Return those of some keys that were not revoked, as far as gpg knows."""
+    if not fingerprints:
+        return []
+    done = gpg("--list-keys", "--with-colons", "--fixed-list-mode", "--", *fingerprints)
+    records = [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    revoked = {after[9] for record, after in itertools.pairwise(records) if record[0] == "pub" and record[1] == "r"}
+    return [fingerprint for fingerprint in fingerprints if fingerprint not in revoked]
 
 
 def dearmored(armored: bytes) -> bytes:
@@ -121,10 +135,11 @@ def dearmored(armored: bytes) -> bytes:
     return base64.b64decode(b"".join(line for line in body.split(b"\n") if line and line[:1] not in b"=-"))
 
 
-def _sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
+def sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
+    """Return what gpg makes of data with some keys and options that say how to sign; raises OndemandError."""
     # The exclamation mark: the primary key, and no subkey that gpg would prefer (gpg(1), "How to specify a user ID").
     users = [option for key in keys for option in ("--local-user", f"{key}!")]
-    done = _gpg("--digest-algo", "SHA512", *users, *how, data=data)
+    done = gpg("--digest-algo", "SHA512", *users, *how, data=data)
     if done.returncode or not done.stdout:
         raise OndemandError(f"gpg can't sign with {', '.join(keys)}: {_reason(done)}")
     return done.stdout
@@ -132,24 +147,19 @@ def _sign(data: bytes, keys: Sequence[str], *how: str) -> bytes:
 
 def clear_signed(data: bytes, keys: Sequence[str]) -> bytes:
     """Return a text with its signatures around it."""
-    return _sign(data, keys, "--clearsign")
+    return sign(data, keys, "--clearsign")
 
 
-def detached(data: bytes, keys: Sequence[str], armor: bool = True) -> bytes:
-    """Return the signatures of data."""
-    return _sign(data, keys, *(["--armor"] if armor else []), "--detach-sign")
+def detached(data: bytes, keys: Sequence[str]) -> bytes:
+    """Return the signatures of data, armoured."""
+    return sign(data, keys, "--armor", "--detach-sign")
 
 
-def detached_each(items: Sequence[bytes], key: str) -> list[bytes]:
-    """Return the binary signature of each of many data."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(lambda data: detached(data, [key], armor=False), items))
-
-
-def good_signers(data: bytes, signature: bytes, keyring: bytes) -> set[str]:
+def good_signers(data: bytes, signature: bytes, keyring: bytes, or_expired: bool = False) -> set[str]:
     """Return the fingerprints of the keys of a keyring of which data has a good signature.
 
-    An empty ``signature`` means that ``data`` is signed in itself.
+    An empty ``signature`` means that ``data`` is signed in itself.  A key that has expired counts only where it is asked
+    for, as for what was signed before and stays as it is; one that was revoked never does.
     """
     with tempfile.TemporaryDirectory() as temporary:
         ring, signed, beside = (Path(temporary) / name for name in ("ring.gpg", "signed", "signature"))
@@ -159,7 +169,18 @@ def good_signers(data: bytes, signature: bytes, keyring: bytes) -> set[str]:
         if signature:
             beside.write_bytes(signature)
             files.insert(0, str(beside))
-        done = _gpg("--no-default-keyring", "--keyring", str(ring), "--trust-model", "always", "--status-fd", "1",
-                    "--homedir", temporary, "--no-auto-check-trustdb", "--verify", *files)
-    found = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()]
-    return {words[-1] for words in found if words[1:2] == ["VALIDSIG"]}
+        # With --batch it stops at the first of several signatures that is not good.
+        done = gpg("--no-batch", "--no-default-keyring", "--keyring", str(ring), "--trust-model", "always",
+                    "--status-fd", "1", "--homedir", temporary, "--no-auto-check-trustdb", "--verify", *files)
+    # Each signature is NEWSIG, what gpg thinks of it, and VALIDSIG where it is right, whatever became of the key since
+    # (gpg's doc/DETAILS).
+    good, is_good = set(), False
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if words[1:2] == ["NEWSIG"]:
+            is_good = False
+        elif words[1:2] == ["GOODSIG"] or (or_expired and words[1:2] == ["EXPKEYSIG"]):
+            is_good = True
+        elif words[1:2] == ["VALIDSIG"] and is_good:
+            good.add(words[-1])
+    return good

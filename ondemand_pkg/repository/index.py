@@ -71,7 +71,8 @@ class _Work:
         if item.path in self.change.facts:
             return self.change.facts[item.path]
         path = self.directory.root / item.path
-        return inspect(path, path.read_bytes())
+        with path.open("rb") as stream:
+            return inspect(path, stream)
 
     def _same(self, tree: str, suite: str, format_name: str) -> bool:
         """Whether a tree is as before; then its files get another name in the new generation."""

@@ -5,23 +5,25 @@ Knows the names that files of both formats must have and what of a file a signat
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.formats import ar, read_deb, read_rpm, xz
+from ondemand_pkg.formats import read_deb, read_rpm
+from ondemand_pkg.formats.blocks import blocks, sha256
 from ondemand_pkg.formats.rpmheader import Tag
-from ondemand_pkg.package import Entry, Package
 
 DECLARATION = "declaration.toml"  # below /usr/share/doc/PACKAGE
 _DEB_NAME, _DEB_VERSION = re.compile(r"[a-z0-9][a-z0-9+.-]+"), re.compile(r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~-]*")
 _RPM_NAME, _RPM_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*"), re.compile(r"[A-Za-z0-9._+~^]+")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_COMPRESSED = {"": "", ".xz": "xz", ".gz": "gzip"}
+_OURS = "ondemand-"
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,18 @@ class Facts:
         return json.dumps(asdict(self))
 
 
-def inspect(path: Path, data: bytes) -> Facts:
-    """Return what a package says of itself; raises OndemandError for one that may not go into a repository."""
+def inspect(path: Path, stream: BinaryIO) -> Facts:
+    """Return what a package says of itself; raises OndemandError for one that may not go into a repository.
+
+    ``path`` is what it is called, ``stream`` its content, which is read in blocks.
+    """
+    start = stream.read(8)
+    stream.seek(0)
     try:
-        if data.startswith(b"!<arch>\n"):
-            facts = _deb(data)
-        elif data.startswith(b"\xed\xab\xee\xdb"):
-            facts = _rpm(data)
+        if start == b"!<arch>\n":
+            facts = _deb(stream)
+        elif start.startswith(b"\xed\xab\xee\xdb"):
+            facts = _rpm(stream)
         else:
             raise ValueError("it is neither a .deb nor an .rpm")
     except ValueError as error:
@@ -71,31 +78,25 @@ def inspect(path: Path, data: bytes) -> Facts:
     return facts
 
 
-def _deb(data: bytes) -> Facts:
-    fields = dict(read_deb.control(data))
+def _deb(stream: BinaryIO) -> Facts:
+    identity = sha256(stream)
+    fields = dict(read_deb.control(stream))
     name, version, architecture = fields["Package"], fields["Version"], fields.get("Architecture", "")
     _check(name, _DEB_NAME, "name")
     _check(version, _DEB_VERSION, "version")
     _check(architecture, _ARCHITECTURE, "architecture")
-    told = _told(name, lambda: read_deb.read(data))
-    if told == _NOTHING:
-        _check_data({member: content for member, _, content in ar.unpack(data)})
-    image, ports, declaration = told
+    told = _NOTHING
+    if name.startswith(_OURS):
+        told = _told(name, read_deb.files(stream))
+    else:
+        read_deb.check(stream)
     return Facts("deb", name, version, architecture, f"{name}_{version.rpartition(':')[2]}_{architecture}.deb",
-                 hashlib.sha256(data).hexdigest(), fields.get("Description", "").split("\n")[0], fields,
-                 image, ports, declaration)
+                 identity, fields.get("Description", "").split("\n")[0], fields, *told)
 
 
-def _check_data(members: Mapping[str, bytes]) -> None:
-    for ending, kind in _COMPRESSED.items():
-        if f"data.tar{ending}" in members:
-            xz.decompress(members[f"data.tar{ending}"], kind)  # complete and undamaged, or ValueError
-            return
-    raise ValueError("it has no member data.tar, data.tar.gz or data.tar.xz")
-
-
-def _rpm(data: bytes) -> Facts:
-    header = read_rpm.header(data)
+def _rpm(stream: BinaryIO) -> Facts:
+    front = read_rpm.front(stream)
+    header = read_rpm.header(front)
     name, version, release = (header.text(tag) for tag in (Tag.NAME, Tag.VERSION, Tag.RELEASE))
     architecture = header.text(Tag.ARCH)
     if not header.text(Tag.SOURCERPM):
@@ -104,14 +105,22 @@ def _rpm(data: bytes) -> Facts:
     _check(version, _RPM_VERSION, "version")
     _check(release, _RPM_VERSION, "release")
     _check(architecture, _ARCHITECTURE, "architecture")
+    identity, payload = hashlib.sha256(front[header.start:]), hashlib.sha256()
+    for block in blocks(stream):
+        identity.update(block)
+        payload.update(block)
     digests = header.list(Tag.PAYLOADDIGEST)
-    if digests and digests[0] != hashlib.sha256(data[header.end:]).hexdigest():
+    if digests and digests[0] != payload.hexdigest():
         raise ValueError("its payload is damaged: it has another digest than the header says")
+    told = _NOTHING
+    if name.startswith(_OURS):
+        stream.seek(header.end)
+        with contextlib.suppress(ValueError):  # packed by another builder, and fit for the repository all the same
+            told = _told(name, read_rpm.files(header, stream))
     epochs = header.values.get(Tag.EPOCH.number)
     epoch = f"{epochs[0]}:" if isinstance(epochs, list) and epochs else ""
-    image, ports, declaration = _told(name, lambda: read_rpm.read(data))
     return Facts("rpm", name, f"{epoch}{version}-{release}", architecture, f"{name}-{version}-{release}.{architecture}.rpm",
-                 hashlib.sha256(data[header.start:]).hexdigest(), header.text(Tag.SUMMARY), {}, image, ports, declaration)
+                 identity.hexdigest(), header.text(Tag.SUMMARY), {}, *told)
 
 
 def _check(value: str, allowed: re.Pattern[str], what: str) -> None:
@@ -123,33 +132,20 @@ _Told = tuple[str, list[str], str]
 _NOTHING: _Told = ("", [], "")
 
 
-def _told(name: str, read: Callable[[], Package]) -> _Told:
-    """Return image, ports and declaration of a package of this project, nothing of any other."""
-    if not name.startswith("ondemand-"):
-        return _NOTHING
+def _told(name: str, files: Iterable[tuple[str, bytes]]) -> _Told:
+    """Return image, ports and declaration of a package of this project, out of its files."""
+    container, declaration = f"/usr/libexec/{name}/container.json", f"/usr/share/doc/{name}/{DECLARATION}"
+    texts = {path: data.decode("utf-8", "replace") for path, data in files
+             if path in (container, declaration) or path.endswith(".socket")}
+    ports = [line.partition("=")[2].strip() for path, text in texts.items() if path.endswith(".socket")
+             for line in text.split("\n") if line.startswith("ListenStream=")]
+    return _image(texts.get(container, "")), ports, texts.get(declaration, "")
+
+
+def _image(container: str) -> str:
     try:
-        package = read()
-    except ValueError:
-        return _NOTHING  # it is of another builder and fit for the repository all the same
-    entries = {entry.path: entry for entry in package.entries}
-    container = entries.get(f"/usr/libexec/{package.name}/container.json")
-    return _image(container), _ports(package), _text(entries.get(f"/usr/share/doc/{package.name}/{DECLARATION}"))
-
-
-def _text(entry: Entry | None) -> str:
-    return entry.data.decode("utf-8", "replace") if entry else ""
-
-
-def _image(container: Entry | None) -> str:
-    try:
-        found = json.loads(container.data) if container else {}
+        found = json.loads(container)
     except ValueError:
         return ""
     image = found.get("image") if isinstance(found, dict) else ""
     return image if isinstance(image, str) else ""
-
-
-def _ports(package: Package) -> list[str]:
-    sockets = [entry for entry in package.entries if entry.path.endswith(".socket")]
-    return [line.partition("=")[2].strip() for entry in sockets for line in _text(entry).split("\n")
-            if line.startswith("ListenStream=")]

@@ -6,20 +6,30 @@ Knows the packages, which suite shows which, the keys, and what readers may stil
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ondemand_pkg.errors import OndemandError
 
-_FORM = 1
+_FORM = 2
+STABLE = "stable"  # the suite unless told
+_SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+
+def check_suite(suite: str) -> None:
+    """Raise OndemandError for what can't be the name of a suite."""
+    if not _SUITE.fullmatch(suite):
+        raise OndemandError(f"suite {suite!r}: allowed: lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 
 
 @dataclass(frozen=True)
 class Item:
     """One package file of the pool; ``added`` in seconds since the epoch, ``size`` in bytes.
 
-    ``identity`` is the SHA-256 of what a signature does not change, ``sha256`` that of the file.
+    ``identity`` is the SHA-256 of what a signature does not change, ``sha256`` that of the file.  ``signer`` is the
+    fingerprint of the key that signed it, empty for a .deb.
     """
 
     path: str
@@ -31,6 +41,7 @@ class Item:
     sha256: str
     size: int
     added: int
+    signer: str
 
 
 @dataclass
@@ -40,8 +51,8 @@ class State:
     ``keys`` sign, ``public`` are served too; the first of ``keys`` signs packages.  ``suites`` maps a suite to the pool
     paths that it shows.  ``removed`` maps pool paths that were published once to their identity and the time of their
     removal (0 once the file is gone).  ``trees`` maps a tree of indexes to its files, ``held`` files of earlier
-    generations to the time they were replaced.  ``keyring`` counts the keyring package's contents, ``keyring_of`` is
-    the last of them.
+    generations to the time they were replaced.  ``keyring`` counts the versions of the keyring package, ``keyring_of``
+    tells what the last one of each suite holds.
     """
 
     number: int = 0
@@ -49,7 +60,7 @@ class State:
     public: list[str] = field(default_factory=list)
     url: str = ""
     keyring: int = 0
-    keyring_of: str = ""
+    keyring_of: dict[str, str] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     suites: dict[str, set[str]] = field(default_factory=dict)
     removed: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -61,12 +72,24 @@ class State:
         return sorted((self.items[path] for path in self.suites.get(suite, ()) if self.items[path].format == format_name),
                       key=lambda item: (item.name, item.path))
 
+    def copy(self) -> State:
+        """Return a state that can be changed for itself."""
+        return replace(self, keys=[*self.keys], public=[*self.public], keyring_of={**self.keyring_of}, items={**self.items},
+                       suites={suite: set(paths) for suite, paths in self.suites.items()}, removed={**self.removed},
+                       trees={tree: [*files] for tree, files in self.trees.items()}, held={**self.held})
+
     def text(self) -> str:
         """Return the state as JSON."""
         plain: dict[str, Any] = {**vars(self), "form": _FORM,
                                  "items": [list(vars(item).values()) for item in self.items.values()],
                                  "suites": {suite: sorted(paths) for suite, paths in sorted(self.suites.items())}}
         return json.dumps(plain)
+
+
+def retire(state: State, now: int) -> None:
+    """Take the packages that no suite shows from the items to what was removed, ``now`` in seconds since the epoch."""
+    for path in set(state.items).difference(*state.suites.values()):
+        state.removed[path] = (state.items.pop(path).identity, now)
 
 
 def read(path: Path) -> State:

@@ -13,10 +13,12 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.formats import rpmsign
+from ondemand_pkg.formats import read_rpm, rpmsign
+from ondemand_pkg.formats.blocks import sha256
 from ondemand_pkg.repository import dnf, gpg
 from ondemand_pkg.repository.generations import LINKS, Directory
 from ondemand_pkg.repository.inspect import inspect
@@ -82,8 +84,11 @@ class _Checker:
         if not cleared or cleared[1].rstrip(b"\n") != release.rstrip(b"\n"):
             yield f"{top / 'InRelease'}: it says another thing than Release"
         for line in release.decode("utf-8", "replace").partition("SHA256:\n")[2].splitlines():
-            digest, size, name = line.split()
-            yield from self._index(top / name, digest, int(size))
+            try:
+                digest, size, name = line.split()
+                yield from self._index(top / name, digest, int(size))
+            except ValueError:
+                yield f"{top / 'Release'}: damaged: {line!r} is no digest, size and name"
         expected = {item.path: item for item in self.state.shown(suite, "deb")}
         seen = dict[str, Item]()
         for place in sorted(top.glob("main/binary-*")):
@@ -182,23 +187,28 @@ class _Checker:
     def _pool(self) -> Iterator[str]:
         for item in self.state.items.values():
             path = self.root / item.path
-            data = self._read(path)
-            if isinstance(data, str):
-                yield data
-                continue
-            if hashlib.sha256(data).hexdigest() != item.sha256:
-                yield f"{path}: it has another digest than was published"
-                continue
             try:
-                facts = inspect(path, data)
-                if facts.identity != item.identity:
-                    yield f"{path}: it holds something else than was published"
-                if item.format == "rpm" and not gpg.good_signers(rpmsign.signed_part(data), rpmsign.signature(data),
-                                                                 self.keyring):
-                    yield f"{path}: no good signature by a key of the repository"
+                with path.open("rb") as stream:
+                    yield from self._package(path, item, stream)
+            except OSError as error:
+                yield f"{path}: {error.strerror}"
             except (OndemandError, ValueError) as error:
                 yield str(error)
         known = set(self.state.items) | set(self.state.removed)
         for file in sorted(self.root.glob("pool/*/*/*")):
             if str(file.relative_to(self.root)) not in known:
                 yield f"{file}: no index names it; delete it"
+
+    def _package(self, path: Path, item: Item, stream: BinaryIO) -> Iterator[str]:
+        if sha256(stream) != item.sha256:
+            yield f"{path}: it has another digest than was published"
+            return
+        stream.seek(0)
+        if inspect(path, stream).identity != item.identity:
+            yield f"{path}: it holds something else than was published"
+        if item.format == "rpm":
+            stream.seek(0)
+            front = read_rpm.front(stream)
+            if not gpg.good_signers(rpmsign.signed_part(front), rpmsign.signature(front), self.keyring, or_expired=True):
+                yield (f"{path}: no good signature by a key of the repository; publish it with another release and remove "
+                       "this one")

@@ -15,6 +15,7 @@ from signing import Signer, signer
 
 from .conftest import NGINX, built
 from .machine import DNF, Machine, stub
+from .test_images import ONE, import_image
 
 URL = "http://127.0.0.1:8080/"
 ROOT = "/srv/packages"
@@ -131,6 +132,29 @@ def test_apt_refuses_a_package_that_was_tampered_with(site: Site) -> None:
     assert site.machine.sh("dpkg-query -W -f '${Version}' ondemand-nginx") == "1.27.1-1"
 
 
+def bundled(site: Site, version: str) -> None:
+    """Publish a package that carries its image."""
+    directory = site.directory / f"bundled-{version}"
+    directory.mkdir()
+    declaration = f'[container.carried]\nimage = "{ONE}"\nversion = "{version}"\nports = ["8001:80"]\nbundle = true\n'
+    site.signer.publish(site.root, *built(directory, declaration).values())
+
+
+def carried_image(machine: Machine) -> str:
+    return str(machine.inspect("ondemand-carried")["Config"]["Image"])
+
+
+def test_apt_installs_a_package_that_carries_its_image(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix:///proc/{site.machine.leader}/root/run/docker.sock")
+    need("busybox")
+    import_image(site.machine, ONE)
+    bundled(site, "1")
+    site.machine.run(*APT, "update")
+    site.machine.run("apt-get", "-y", "install", "ondemand-carried", timeout=300)
+    assert carried_image(site.machine).startswith("ondemand/one:") and site.machine.get("http://127.0.0.1:8001/") == "200"
+    site.machine.run("apt-get", "-y", "purge", "ondemand-carried")
+
+
 def test_a_host_joins_with_dnf_and_checks_repository_and_packages(site: Site) -> None:
     site.machine.run("apt-get", "-y", "purge", "ondemand-nginx", "ondemand-archive-keyring")
     site.machine.run(*DNF, "install", *site.machine.copy_in(stub()))
@@ -140,6 +164,12 @@ def test_a_host_joins_with_dnf_and_checks_repository_and_packages(site: Site) ->
     assert site.machine.get() == "200"
     site.machine.run("dnf", "-y", "--refresh", "upgrade")
     assert site.machine.sh("rpm -q ondemand-nginx") == "ondemand-nginx-1.27.2-1.noarch\n"
+
+
+def test_dnf_installs_a_package_that_carries_its_image(site: Site) -> None:
+    site.machine.run("dnf", "-y", "--refresh", "install", "ondemand-carried", timeout=300)
+    assert carried_image(site.machine).startswith("ondemand/one:") and site.machine.get("http://127.0.0.1:8001/") == "200"
+    site.machine.run("dnf", "-y", "remove", "ondemand-carried")
 
 
 @pytest.mark.parametrize(("pattern", "old", "new"), [
@@ -170,6 +200,36 @@ def test_hosts_follow_to_a_new_key_while_both_sign_and_after(site: Site) -> None
     site.machine.run("dnf", "-y", "--refresh", "upgrade")
     assert "1.27.5-1" in site.machine.sh("rpm -q ondemand-nginx")
     site.machine.run("dnf", "-y", "remove", "ondemand-nginx", "ondemand-archive-keyring")
+
+
+def lose_keys(signer: Signer) -> None:
+    """Delete every secret key."""
+    listed = subprocess.run(["gpg", "--list-secret-keys", "--with-colons"], env=signer.environ, check=True, capture_output=True,
+                            text=True).stdout
+    for key in re.findall(r"^fpr:+([0-9A-F]{40}):", listed, re.MULTILINE):
+        subprocess.run(["gpg", "--batch", "--yes", "--delete-secret-keys", key], env=signer.environ, check=True)
+
+
+def test_hosts_that_join_anew_go_on_after_the_key_was_lost(site: Site) -> None:
+    deb = f"cd /root && curl -fsSO {URL}ondemand-archive-keyring.deb && apt-get -y install ./ondemand-archive-keyring.deb"
+    site.machine.sh(deb)
+    site.machine.run(*APT, "update")
+    site.machine.run("dnf", "-y", "install", f"{URL}ondemand-archive-keyring.rpm")
+    site.machine.run("dnf", "-y", "install", "ondemand-nginx")
+    lose_keys(site.signer)
+    new = site.signer.run("repo", "key", "new", "Site packages <new@example.com>").stdout.strip()
+    site.signer.run("repo", "key", "rotate", "--repo", site.root, "--lost", "--key", new)
+    site.signer.run("publish", "--repo", site.root, *site.packages("1.27.6"))
+    refused(site.machine, *APT, "update")
+    site.machine.sh(deb)
+    site.machine.run(*APT, "update")
+    assert "1.27.6-1" in site.machine.run("apt-cache", "policy", "ondemand-nginx").stdout
+    site.machine.run("dnf", "-y", "install", f"{URL}ondemand-archive-keyring.rpm")
+    site.machine.run("dnf", "-y", "--refresh", "upgrade")
+    assert "1.27.6-1" in site.machine.sh("rpm -q ondemand-nginx")
+    site.signer.run("repo", "verify", "--repo", site.root)
+    site.machine.run("dnf", "-y", "remove", "ondemand-nginx", "ondemand-archive-keyring")
+    site.machine.run("apt-get", "-y", "purge", "ondemand-archive-keyring")
 
 
 # Runs on the host until the file `stop` is there: reads everything anew each time; prints how often, and what failed.

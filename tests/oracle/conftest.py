@@ -6,11 +6,13 @@ import dataclasses
 import gzip
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
+from requirements import need
+from signing import Signer, signer
 
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 
@@ -177,3 +179,11 @@ def write_tree() -> Callable[[Package, Path], None]:
             os.umask(old)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Signer]:
+    """A site with a signing key."""
+    need("gpg")
+    with signer() as one:
+        yield one

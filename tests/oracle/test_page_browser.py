@@ -12,7 +12,7 @@ from ondemand_pkg.repository.gpg import Key
 from ondemand_pkg.repository.inspect import Facts
 from ondemand_pkg.repository.state import Item, State
 
-ITEM = Item("pool/o/ondemand-web/x.deb", "deb", "ondemand-web", "1.0-1", "all", "0", "0", 30000, 0)
+ITEM = Item("pool/o/ondemand-web/x.deb", "deb", "ondemand-web", "1.0-1", "all", "0", "0", 30000, 0, "")
 FACTS = Facts("deb", "ondemand-web", "1.0-1", "all", "x.deb", "0", "Company web", {}, "web:1", ["80"], "[container.web]\n")
 
 

@@ -6,45 +6,14 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from requirements import need
-from signing import Signer, signer
-
-from ondemand_pkg import build
-from ondemand_pkg.declaration.reader import read
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Signer]:
-    need("gpg")
-    with signer() as one:
-        yield one
-
-
-def packages(directory: Path, *versions: str, name: str = "nginx", image: str = "nginx:1.27",
-             formats: tuple[str, ...] = ("deb", "rpm")) -> list[Path]:
-    """Build packages of one container."""
-    directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for version in versions:
-        declaration = directory / "declaration.toml"
-        declaration.write_text(f'[container.{name}]\nimage = "{image}"\nversion = "{version}"\nports = ["80:80"]\n')
-        paths += build.write(build.tasks(read([str(declaration)]), formats, {}), directory / "dist")
-    return paths
-
-
-def everything(root: Path) -> dict[str, bytes]:
-    """Return what a reader sees, by path."""
-    return {str(path.relative_to(root)): path.read_bytes() for name in sorted(os.listdir(root)) if not name.startswith(".")
-            for path in ([root / name] if (root / name).is_file() else sorted((root / name).glob("**/*"))) if path.is_file()}
-
-
-def listed(site: Signer, root: Path, *options: str) -> list[str]:
-    return [" ".join(line.split()[:4]) for line in site.run("repo", "list", "--repo", root, *options).stdout.splitlines()]
+from signing import Signer
+from sites import everything, listed, packages
 
 
 def test_published_packages_are_listed_and_everything_verifies(site: Signer, tmp_path: Path) -> None:
@@ -148,6 +117,36 @@ def test_a_full_disk_is_told_and_nothing_changes(site: Signer, tmp_path: Path) -
         subprocess.run(["umount", str(root)], check=True)
 
 
+def test_a_cache_that_finds_the_disk_full_is_done_without(site: Signer, tmp_path: Path) -> None:
+    need("mount", root=True)
+    root, full = tmp_path / "repository", tmp_path / "full"
+    site.publish(root, *packages(tmp_path, "1.27.0"))
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(full)], check=True)
+    try:
+        (root / ".repository/cache.sqlite").unlink()
+        (root / ".repository/cache.sqlite").symlink_to(full / "cache.sqlite")
+        site.publish(root, *packages(tmp_path, *(f"1.28.{number}" for number in range(10))))
+        assert not (root / ".repository/cache.sqlite").is_symlink()  # the next one is made where it belongs
+        assert len(listed(site, root)) == 22
+        site.run("repo", "verify", "--repo", root)
+    finally:
+        subprocess.run(["umount", str(full)], check=True)
+
+
+def test_a_repository_that_cant_be_read_is_told(site: Signer, tmp_path: Path) -> None:
+    need("setpriv", root=True)
+    root, new = tmp_path / "repository", packages(tmp_path, "1.0")
+    site.publish(root, *new)
+    (root / ".repository").chmod(0)
+    # root without the capability that makes permissions mean nothing to it
+    powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable, "-m", "ondemand_pkg"]
+    for command in (["publish", *new], ["repo", "list"], ["repo", "verify"], ["repo", "remove", "ondemand-nginx"]):
+        done = subprocess.run([*powerless, *command, "--repo", root], env=site.environ, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: ") and "Permission denied; make it " in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_a_directory_that_cant_be_written_is_told(site: Signer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = site.publish(tmp_path / "file" / "repository", *packages(tmp_path, "1.27.0"), status=1)
@@ -219,6 +218,48 @@ def test_a_change_leaves_the_files_that_an_older_index_names(site: Signer, tmp_p
     assert {path: path.read_bytes() for path in named} == before
 
 
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o002])
+def test_a_web_server_may_read_it_whatever_the_publishers_umask(site: Signer, tmp_path: Path, umask: int) -> None:
+    root, new = tmp_path / "repository", packages(tmp_path, "1.0")
+    for path in new:
+        path.chmod(0o600)
+    subprocess.run([sys.executable, "-m", "ondemand_pkg", "publish", "--repo", root, "--key", site.key, *new], env=site.environ,
+                   check=True, capture_output=True, umask=umask)
+    for path in (path for path in [root, *root.glob("**/*")] if not path.is_symlink() and path.name != "cache.sqlite"):
+        mode = path.stat().st_mode
+        assert mode & (0o055 if path.is_dir() else 0o044) == (0o055 if path.is_dir() else 0o044), path
+        assert bool(mode & 0o020) == (umask == 0o002), path
+
+
+def test_a_package_that_was_removed_is_published_again_as_the_file_that_is_there(site: Signer, tmp_path: Path) -> None:
+    root, first = tmp_path / "repository", packages(tmp_path, "1.0")
+    site.publish(root, *first, *packages(tmp_path, "1.1"))
+    held = {path: path.read_bytes() for path in root.glob("pool/*/*/*1.0*")}
+    site.run("repo", "remove", "--repo", root, "ondemand-nginx=1.0-1")
+    site.run("repo", "key", "rotate", "--repo", root)
+    site.run("repo", "key", "rotate", "--repo", root, "--finish")  # signed anew it would be another file
+    site.run("publish", "--repo", root, *first)
+    assert {path: path.read_bytes() for path in held} == held and len(listed(site, root)) == 4
+    site.run("repo", "verify", "--repo", root)
+    site.run("repo", "remove", "--repo", root, "ondemand-nginx=1.0-1")
+    for path in held:
+        path.write_bytes(b"damaged")
+    site.run("publish", "--repo", root, *first)
+    site.run("repo", "verify", "--repo", root)
+
+
+def test_what_a_killed_publisher_left_is_taken_away_and_nothing_that_was_there_before(site: Signer, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    site.publish(root, *packages(tmp_path, "1.0", "1.1"))
+    site.run("repo", "remove", "--repo", root, "ondemand-nginx=1.0-1")
+    removed, shown = root.glob("pool/*/*/*1.0*.rpm"), root.glob("pool/*/*/*1.1*.rpm")
+    paths = [*removed, *shown, next(root.glob("pool/*/*")) / "half.rpm"]
+    paths[-1].write_bytes(b"half")
+    (root / ".repository/pending").write_text("".join(f"{path.relative_to(root)}\n" for path in paths))
+    site.publish(root, *packages(tmp_path, "1.2"))
+    assert [path.exists() for path in paths] == [True, True, False]
+
+
 def test_the_first_mirror_of_dnf_is_a_snapshot_that_no_later_change_touches(site: Signer, tmp_path: Path) -> None:
     root, url = tmp_path / "repository", "https://packages.example/site/"
     site.publish(root, *packages(tmp_path, "1.0"))
@@ -268,6 +309,37 @@ def test_rpm_accepts_the_signature_and_dpkg_the_package(site: Signer, tmp_path: 
                           capture_output=True, env={**os.environ, "LC_ALL": "C"})
     assert "Header V4 RSA/SHA512 Signature, key ID" in done.stdout and "NOT" not in done.stdout and "BAD" not in done.stdout
     subprocess.run(["dpkg-deb", "--info", next(root.glob("pool/*/*/*.deb"))], check=True, capture_output=True)
+
+
+def test_a_release_file_with_a_line_that_is_none_is_told(site: Signer, published: Path, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    shutil.copytree(published, root, symlinks=True)
+    for line in (b"two words", b"digest size name", b"digest 1 a\0b"):
+        path = (root / "dists/stable/Release").resolve()
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data + b" " + line + b"\n")
+        said = site.run("repo", "verify", "--repo", root, status=1).stderr
+        assert f"error: {root}/dists/stable/Release: damaged: {(b' ' + line).decode()!r} is no digest, size and name\n" in said
+
+
+def test_two_epochs_of_a_version_cant_have_one_file_name(site: Signer, tmp_path: Path) -> None:
+    need("dpkg-deb")
+    made = []
+    for epoch in ("", "1:"):
+        tree = tmp_path / f"tree{epoch}"
+        (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "DEBIAN/control").write_text(f"Package: web\nVersion: {epoch}1.0-1\nArchitecture: all\nMaintainer: x <x@x>\n"
+                                             "Description: x\n")
+        made.append(tmp_path / epoch.strip(":") / "web_1.0-1_all.deb")
+        made[-1].parent.mkdir(exist_ok=True)
+        subprocess.run(["dpkg-deb", "-Zxz", "--root-owner-group", "--build", tree, made[-1]], check=True, capture_output=True)
+    root = tmp_path / "repository"
+    taken = (f"error: {made[1]}: not published: its file name, of which an epoch is no part, is taken by web 1.0-1; "
+             "give it another version or release\n")
+    assert site.publish(root, *made, status=1) == taken
+    site.publish(root, made[0])
+    assert site.publish(root, made[1], status=1) == taken
 
 
 def test_the_keyring_package_is_clean_and_published_anew_with_a_new_key(site: Signer, tmp_path: Path) -> None:

@@ -81,6 +81,18 @@ def test_a_reader_that_goes_away_is_no_fault(work: Path) -> None:
     assert done.stderr == "" and done.stdout.startswith("=== ")
 
 
+@pytest.mark.parametrize(("argv", "status"), [
+    (["build", "nginx.toml"], 1), (["show", "nginx.toml"], 1), (["diff", "nginx.toml", "other.toml"], 2), (["--help"], 1),
+    (["build", "--help"], 1)])
+def test_results_that_cant_be_printed_are_told(work: Path, argv: list[str], status: int) -> None:
+    (work / "other.toml").write_text(SMALLEST.replace("80:80", "81:80"))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "ondemand_pkg", *argv], cwd=work, text=True, stdout=full,
+                              stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    assert (done.returncode, done.stderr) == (
+        status, "error: standard output: No space left on device; what is printed there is not complete\n")
+
+
 def test_a_senseless_source_date_epoch_is_told(work: Path) -> None:
     done = run("build", "nginx.toml", cwd=work, env={"SOURCE_DATE_EPOCH": "yesterday"})
     assert (done.returncode, done.stderr.startswith("error: SOURCE_DATE_EPOCH is 'yesterday'")) == (1, True)

@@ -1,37 +1,27 @@
-"""The documentation builds, and its commands do what it says; those of a host are run in tests/hosts/test_tutorial.py."""
+"""The documentation builds, and its commands do what it says; tests/hosts runs those of a host."""
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from documentation import DOCS, typed
-
-
-def run_on_builder(directory: Path, page: Path) -> None:
-    """Run what the page tells a user to type on the machine that builds."""
-    program = directory / "bin/ondemand-pkg"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ondemand_pkg "$@"\n')
-    program.chmod(0o755)
-    environ = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(DOCS.parent)}
-    for step in typed(page):
-        if not step.on_host:
-            done = subprocess.run(["sh", "-c", f"{step.command} 2>&1"], cwd=directory, env=environ, capture_output=True,
-                                  text=True)
-            assert done.returncode == 0, (step.command, done.stdout)
-            assert not step.prints or done.stdout.splitlines() == list(step.prints), step.command
+from documentation import DOCS, Builder, typed
 
 
 def test_the_tutorials_commands_print_what_it_says(tmp_path: Path) -> None:
-    run_on_builder(tmp_path, DOCS / "tutorial.md")
+    builder = Builder(tmp_path)
+    for step in typed(DOCS / "tutorial.md"):
+        if not step.on_host:
+            printed = builder.run(step.command)
+            assert not step.prints or printed.splitlines() == list(step.prints), step.command
 
 
 def test_no_console_block_is_left_untried() -> None:
     """A page with console blocks that are run has a test that runs them: this is the list of those that have one."""
-    assert [page.name for page in sorted(DOCS.glob("*.md")) if typed(page)] == ["tutorial.md"]
+    tried = ["database.md", "firewall.md", "fleet.md", "secrets.md", "tutorial.md"]
+    assert [page.name for page in sorted(DOCS.glob("*.md")) if typed(page)] == tried
 
 
 def test_the_book_builds_without_a_broken_link(tmp_path: Path) -> None:
@@ -40,3 +30,9 @@ def test_the_book_builds_without_a_broken_link(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for page in DOCS.glob("*.md"):
         assert "<h1" in (tmp_path / "book" / f"{page.stem}.html").read_text()
+
+
+def test_the_times_beside_the_diagram_of_a_wake_are_those_in_it() -> None:
+    totals = re.findall(r">[^<]*: ([0-9]+) ms</text>", (DOCS / "wake.svg").read_text())
+    ours, others = (f"{int(total) / 1000:.2f} s" for total in totals)
+    assert f"Timing diagram: {ours} here, {others} with units" in (DOCS / "wake.md").read_text()

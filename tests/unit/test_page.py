@@ -38,7 +38,7 @@ def shown(facts: Facts = FACTS, key: Key = KEY, url: str = "http://packages.exam
     for number, version in enumerate(("1.9-1", "1.10-1")):
         for format_name in ("deb", "rpm"):
             path = f"pool/o/{facts.name}/{version}.{format_name}"
-            items[path] = Item(path, format_name, facts.name, version, "all", "0", "0", 30000, 86400 * number)
+            items[path] = Item(path, format_name, facts.name, version, "all", "0", "0", 30000, 86400 * number, "")
     state = State(url=url, items=items, suites={"stable": set(items)})
     return page.render_page(state, dict.fromkeys(items, page.told(facts)), [key], True)
 

@@ -1,0 +1,192 @@
+"""The keys of a repository, and how its hosts get them.
+
+Knows how a repository goes over to another key and which old keys its hosts still need; hides the keyring packages, one for
+each suite, that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.repository import gpg, index, keyring
+from ondemand_pkg.repository.arrivals import bring
+from ondemand_pkg.repository.generations import Directory, now
+from ondemand_pkg.repository.index import Change
+from ondemand_pkg.repository.state import STABLE, State, check_suite, retire
+
+
+def check(state: State, key: str) -> None:
+    """Check that the keys of a state can sign, after taking over the one that is asked for where it has none.
+
+    Raises OndemandError.
+    """
+    if key:
+        fingerprint = gpg.find(key).fingerprint
+        if not state.keys:
+            state.keys, state.public = [fingerprint], [fingerprint]
+        if fingerprint not in state.keys:
+            raise OndemandError(f"key {key!r}: the repository is signed with {', '.join(state.keys)}; "
+                                "'ondemand-pkg repo key rotate' goes over to another key")
+    if not state.keys:
+        raise OndemandError("no signing key: name one with --key KEY; 'ondemand-pkg repo key new' makes one")
+    for fingerprint in state.keys:
+        _usable(fingerprint)
+
+
+def _usable(fingerprint: str) -> gpg.Key:
+    """Return a key by which a repository is signed; raises OndemandError where it can't sign any more."""
+    try:
+        return gpg.find(fingerprint)
+    except OndemandError as error:
+        raise OndemandError(f"{error}; 'ondemand-pkg repo key rotate --lost --key KEY' goes over to another key without the one "
+                            "that is lost or revoked") from None
+
+
+def rotate(root: Path, key: str, expire: str, waiting: Callable[[], None]) -> gpg.Key:
+    """Begin to go over to another key, which is made unless ``key`` names one; return it.
+
+    From then on both keys sign every index and both are served; packages are signed by the old one, which every client
+    has.  Raises OndemandError.
+    """
+    directory = Directory(root)
+    with directory.locked(waiting):
+        before = directory.existing()
+        if len(before.keys) > 1:
+            raise OndemandError(f"{root}: it is already going over from {before.keys[0]} to {before.keys[1]}; end that with "
+                                "'ondemand-pkg repo key rotate --finish' once the hosts have the new key")
+        old = _usable(before.keys[0])
+        new = _another(before, key) if key else gpg.make(old.user, expire)
+        after = before.copy()
+        after.keys.append(new.fingerprint)
+        after.public.append(new.fingerprint)
+        _reshow(directory, before, after)
+        return new
+
+
+def _another(state: State, key: str) -> gpg.Key:
+    new = gpg.find(key)
+    if new.fingerprint in state.public:
+        raise OndemandError(f"key {key!r}: it signs or signed this repository already; take another one")
+    return new
+
+
+def finish_rotation(root: Path, waiting: Callable[[], None]) -> str:
+    """Let the new key sign alone, and serve no more the old ones that hosts don't need; return the fingerprint.
+
+    Hosts need the key that signed an .rpm which a suite shows: packages stay as they are.  Raises OndemandError.
+    """
+    directory = Directory(root)
+    with directory.locked(waiting):
+        before = directory.existing()
+        after = before.copy()
+        after.keys = before.keys[-1:]
+        after.public = _needed(after)
+        if after == before:
+            signed = ", ".join(_signed(after))
+            raise OndemandError(f"{root}: it is not going over to another key; 'ondemand-pkg repo key rotate' begins that"
+                                + (f"; an old key stays for what it signed: {signed}" if signed else ""))
+        _reshow(directory, before, after)
+        return after.keys[0]
+
+
+def replace_lost(root: Path, key: str, waiting: Callable[[], None]) -> gpg.Key:
+    """Let another key sign alone at once, because the one so far can't sign any more; return it.
+
+    No host trusts it until it joins anew.  Old keys are served as after ``finish_rotation``, revoked ones are not.  Raises
+    OndemandError.
+    """
+    directory = Directory(root)
+    with directory.locked(waiting):
+        before = directory.existing()
+        new = gpg.find(key)
+        if new.fingerprint not in before.keys:
+            new = _another(before, key)
+        after = before.copy()
+        after.keys = [new.fingerprint]
+        after.public = _needed(after)
+        _reshow(directory, before, after)
+        return new
+
+
+def _needed(state: State) -> list[str]:
+    """Return the keys that sign, after those of earlier that signed what is shown and were not revoked."""
+    signers = {item.signer for item in state.items.values() if item.name != keyring.NAME}
+    old = [key for key in state.public if key in signers and key not in state.keys]
+    return [*gpg.not_revoked(old), *state.keys]
+
+
+def _signed(state: State) -> list[str]:
+    """Return the packages that only an old key signed."""
+    return sorted({f"{item.name} {item.version}" for item in state.items.values()
+                   if item.name != keyring.NAME and item.signer not in ("", *state.keys)})
+
+
+def keyring_packages(root: Path, url: str, suite: str, waiting: Callable[[], None]) -> list[Path]:
+    """Publish the packages by which hosts join a suite of a repository that is served at a URL; return their paths.
+
+    Raises OndemandError.
+    """
+    check_suite(suite)
+    keyring.check_url(url)
+    directory = Directory(root)
+    with directory.locked(waiting):
+        before = directory.existing()
+        check(before, "")
+        after = before.copy()
+        after.url = url.rstrip("/") + "/"
+        after.suites.setdefault(suite, set())
+        return [root / path for path in _reshow(directory, before, after, suite)]
+
+
+def _reshow(directory: Directory, before: State, after: State, suite: str = "") -> list[str]:
+    """Show a state whose keys or URL changed, with the keyring packages that it asks for; return the pool paths of a suite's.
+
+    Each suite that has one gets the next version, which names that suite, and ``suite`` too.
+    """
+    with directory.faults(), directory.incoming() as incoming:
+        change, paths = Change(), dict[str, list[str]]()
+        suites = {name for name in after.suites if _own(after, name)} | ({suite} if suite else set())
+        # Those of `stable` come last: their copies at the root are what a host that knows nothing else begins with.
+        for name in sorted(suites, key=lambda name: (name == STABLE, name)) if after.url else ():
+            paths[name] = _renewed(directory.root, after, name, incoming, change)
+            for path in paths[name]:
+                content = change.files.get(path, directory.root / path).read_bytes()
+                change.root[f"{keyring.NAME}{Path(path).suffix}"] = content
+        retire(after, now())
+        if after != before:
+            index.show(directory, before, after, change, now())
+        return paths.get(suite, [])
+
+
+def _renewed(root: Path, after: State, suite: str, incoming: Path, change: Change) -> list[str]:
+    """Put the next version of a suite's keyring packages into a state in place of those before, if one is due; return theirs."""
+    contents = keyring.Contents(gpg.dearmored(gpg.export(after.public)), after.url, suite)
+    before = _own(after, suite)
+    if before and after.keyring_of.get(suite) == contents.digest():
+        return sorted(before)
+    after.keyring += 1
+    after.keyring_of[suite] = contents.digest()
+    after.suites[suite] -= before
+    brought, paths = bring(root, after, list(_written(contents, after, incoming / suite)), suite, incoming)
+    change.files |= brought.files
+    change.facts |= brought.facts
+    return paths
+
+
+def _own(state: State, suite: str) -> set[str]:
+    """Return the pool paths of a suite's keyring packages."""
+    return {path for path in state.suites[suite] if state.items[path].name == keyring.NAME}
+
+
+def _written(contents: keyring.Contents, state: State, directory: Path) -> Iterable[Path]:
+    directory.mkdir()
+    created = max(gpg.find(key).created for key in state.keys)
+    for name, writer in FORMATS.items():
+        package = keyring.package(contents, name, state.keyring, created)
+        file = directory / writer.filename(package)
+        with file.open("w+b") as stream:
+            writer.write(package, stream)
+        yield file
