@@ -18,14 +18,14 @@ WIDTH, ROW, FRAME = 12.0, 0.34, 0.95  # inches: the plot, a bar, what surrounds 
 
 
 def draw(tables: Sequence[Table], paths: Sequence[Path]) -> None:
-    """Write a plot of the tables that have bars to each path, in the format that its ending names."""
+    """Write a plot of the tables that have bars to compare to each path, in the format that its ending names."""
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": "ondemand-pkg", "svg.fonttype": "none"})
     from matplotlib.figure import Figure
 
-    shown = [table for table in tables if table.bars]
+    shown = [table for table in tables if len(table.bars) > 1]
     rows = [shown[index:index + COLUMNS] for index in range(0, len(shown), COLUMNS)]
     heights = [FRAME + ROW * max(len(table.bars) for table in row) for row in rows]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
