@@ -5,8 +5,8 @@ spoken there; hides sockets and who may say what.
 
 From `run`, one packet each: "started ADDRESS[,ADDRESS] PID", the engine has started the container; "ready ADDRESS", clients
 may come (told again where it was asked to sleep and must not); "paused", it sleeps until somebody wants it; "renewing", its
-service is started anew for who waits; "stopping", it was asked to stop; "failed COUNT", so many starts in a row have failed, this
-one too.  The end of the connection is the end of the container.
+service is started anew for who waits; "stopping", it was asked to stop, which who comes later hears as "leaving"; "failed
+COUNT", so many starts in a row have failed, this one too.  The end of the connection is the end of the container.
 To `run`: "listens", with the address where there are two, or "failed REASON" after its time is up, from waitport; "idle", or
 "wake" while it is paused, from the proxy; "hold" from the `run` of another service, which requires this one for as long as its
 connection lasts.
@@ -98,7 +98,7 @@ class Server:
                 return ""
             self.clients[accepted] = client
             if self.last:
-                self._send(client, self.last)
+                self._send(client, "leaving" if self.last == "stopping" else self.last)
             return ""
         client = self.clients.get(descriptor)
         if client is None:

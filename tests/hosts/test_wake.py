@@ -211,6 +211,18 @@ def test_a_paused_container_is_stopped_by_its_services_and_wakes_again(site: Mac
     assert get(site, 8011) == "200"
 
 
+@pytest.mark.usefixtures("cause_there")
+def test_who_connects_just_when_a_container_was_stopped_while_it_started_is_answered(site: Machine) -> None:
+    asleep(site, "deaf")
+    held = site.start("curl", "-s", "http://127.0.0.1:8007/")
+    until(site, "deaf", "running")
+    said = site.sh("systemctl stop ondemand-deaf-container; touch /srv/cause/gone; "
+                   "curl -sS -o /dev/null -w '%{http_code}' http://127.0.0.1:8007/")
+    assert said in ("200", "503"), "it is there; it says no for half a second"
+    assert held.wait(timeout=30) != 0, "it was connected when somebody stopped what it waited for"
+    assert "failed" not in site.sh("systemctl list-units --all --no-legend 'ondemand-deaf*'")
+
+
 def test_who_connects_just_when_a_paused_container_was_stopped_is_answered(site: Machine) -> None:
     assert get(site, 8011) == "200"
     until(site, "naps", "paused")

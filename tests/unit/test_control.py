@@ -36,6 +36,14 @@ def test_who_comes_late_is_told_the_last_that_was_said(control: ModuleType) -> N
     assert client.receive() == ["stopping"]
 
 
+def test_who_comes_while_it_stops_knows_that_the_next_life_is_meant_for_it(control: ModuleType) -> None:
+    server = control.Server()
+    server.tell("stopping")
+    client = control.Client()
+    server.heard(server.listener.fileno())
+    assert client.receive() == ["leaving"]
+
+
 def test_the_end_of_run_is_heard_as_an_end(control: ModuleType) -> None:
     server = control.Server()
     client = control.Client()
