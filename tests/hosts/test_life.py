@@ -124,15 +124,19 @@ def test_clients_of_a_changed_container_are_held_while_it_is_replaced(manager: M
     assert not refused and answers["HTTP/1.0 200 OK"] > 10
 
 
-def test_clients_of_a_container_that_listens_on_another_port_now_are_held_and_led_there(manager: Manager, build) -> None:
+def test_clients_of_a_container_that_listens_on_another_port_now_are_held_and_led_there_each_time(manager: Manager, build) -> None:
     machine = manager.machine
-    manager.install(build(web("1", more='env = { PORTS = "80" }')))
-    changed = web("2", more='env = { PORTS = "8080" }').replace(':80"', ':8080"')
-    with machine.steady_clients(8001) as answers:
-        assert said_by(manager.install(build(changed))) == []
-    refused = {outcome: count for outcome, count in answers.items() if outcome == "ConnectionRefusedError"}
-    assert not refused and answers["HTTP/1.0 200 OK"] > 10
-    assert '"port": 8080' in machine.sh("curl -sS http://127.0.0.1:8001/")
+    old = build(web("1", more='env = { PORTS = "80" }'))
+    new = build(web("2", more='env = { PORTS = "8080" }').replace(':80"', ':8080"'))
+    manager.install(old)
+    for change, package, port in ((manager.install, new, 8080), (manager.downgrade, old, 80)) * 3:
+        assert machine.get("http://127.0.0.1:8001/") == "200"
+        with machine.steady_clients(8001) as answers:
+            assert said_by(change(package)) == []
+        assert answers["HTTP/1.0 200 OK"] > 10
+        # What the old container had accepted ends with it.
+        assert not {"ConnectionRefusedError", "TimeoutError"} & set(answers), answers
+        assert f'"port": {port}' in machine.sh("curl -sS http://127.0.0.1:8001/")
 
 
 def test_where_the_new_image_cant_be_had_the_old_container_goes_on(manager: Manager, build) -> None:
