@@ -124,7 +124,7 @@ def test_clients_of_a_changed_container_are_held_while_it_is_replaced(manager: M
     assert not refused and answers["HTTP/1.0 200 OK"] > 10
 
 
-def test_clients_of_a_container_that_listens_on_another_port_now_are_held_and_led_there_each_time(manager: Manager, build) -> None:
+def test_clients_of_a_container_that_listens_on_another_port_now_are_led_there_each_time(manager: Manager, build) -> None:
     machine = manager.machine
     old = build(web("1", more='env = { PORTS = "80" }'))
     new = build(web("2", more='env = { PORTS = "8080" }').replace(':80"', ':8080"'))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,17 +52,25 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, P
     yield [built(directory, image, version) for version in ("1", "2")]
 
 
+# A program counts the peak of the process that it was started from as its own (getrusage(2), ru_maxrss), and that of a test
+# run is large: it is started from this small one, which prints its peak, in KiB.
+_WEIGH = """
+import os, subprocess, sys
+process = subprocess.Popen([sys.executable, "-m", "ondemand_pkg", *sys.argv[1:]], stderr=subprocess.STDOUT)
+_, ended, used = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(ended)
+print(used.ru_maxrss, file=sys.stderr)
+sys.exit(process.returncode)
+"""
+
+
 def measured(site: Signer, *argv: str | Path, status: int = 0) -> str:
     """Run ondemand-pkg, which must not take more memory than it may; return what it printed."""
-    process = subprocess.Popen([sys.executable, "-m", "ondemand_pkg", *map(str, argv)], env=site.environ, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout is not None
-    said = process.stdout.read()
-    _, ended, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(ended)
-    assert process.returncode == status, said
-    assert used.ru_maxrss * 1024 < MOST, f"{argv[0]} took {used.ru_maxrss >> 10} MiB"
-    return said
+    done = subprocess.run([sys.executable, "-c", _WEIGH, *map(str, argv)], env=site.environ, text=True, capture_output=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    used = int(done.stderr) * 1024
+    assert used < MOST, f"{argv[0]} took {used >> 20} MiB"
+    return done.stdout
 
 
 @BOTH
