@@ -86,6 +86,5 @@ def command(function: Callable[..., None], fault_status: int = 1) -> Callable[..
 
     run.__doc__ = function.__doc__
     run.__name__ = function.__name__
-    for parameter in getattr(function, "__click_params__", []):
-        run.__click_params__.append(parameter)  # type: ignore[attr-defined]
+    vars(run)["__click_params__"] += getattr(function, "__click_params__", [])
     return run

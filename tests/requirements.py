@@ -21,4 +21,4 @@ def need(*tools: str, root: bool = False) -> None:
         return
     if os.environ.get("CI") == "true":
         pytest.fail("; ".join(reasons))
-    pytest.skip("; ".join(reasons))
+    pytest.skip("; ".join(reasons))  # on a developer's machine, who is told what to install

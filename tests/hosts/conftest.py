@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,15 +40,15 @@ def trixie() -> Iterator[Machine]:
         yield machine
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     if report.failed and report.when in ("setup", "call"):
         values = getattr(item, "funcargs", {}).values()
         hosts = {found for value in values for found in (value, getattr(value, "machine", None)) if isinstance(found, Machine)}
         for machine in hosts:
             report.sections.append(("host", machine.evidence()))
+    return report
 
 
 def built(directory: Path, text: str, **formats: object) -> dict[str, Path]:

@@ -330,6 +330,7 @@ def test_containers_that_outlive_their_engine_go_on_serving_and_sleep_and_wake_u
 def test_a_container_killed_for_want_of_memory_while_it_starts_is_told_so_and_starts_once_it_has_enough(tmp_path: Path) -> None:
     need(*TOOLS, root=True)
     if not has_memory_controller():
+        # The kernel's matter, which the project can't install: unlike what need() tells, no failure in CI.
         pytest.skip("no control groups of version 1 with the memory controller are mounted")
     text = """[container.hungry]
 image = "servers:1"

@@ -6,6 +6,7 @@ import dataclasses
 import ipaddress
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archives import packed
@@ -21,13 +22,13 @@ OLD = Container("web", "web:1", "1.0", (Port(TcpAddress(None, 80), 8080), Port(T
                 env={"MODE": "a"}, volumes=(Volume("data", "/data"),))
 
 
-def difference(format_name: str = "deb", old: Container = OLD, **changes: object) -> Difference:
-    new = dataclasses.replace(old, **changes)  # type: ignore[arg-type]
+def difference(format_name: str = "deb", old: Container = OLD, **changes: Any) -> Difference:
+    new = dataclasses.replace(old, **changes)
     return compare([tree.package(old, format_name, 1)], [tree.package(new, format_name, 1)])[0]
 
 
-def told(**changes: object) -> str:
-    return "\n".join(difference(**changes).lines())  # type: ignore[arg-type]
+def told(**changes: Any) -> str:
+    return "\n".join(difference(**changes).lines())
 
 
 def test_nothing_differs_from_itself() -> None:
@@ -47,8 +48,8 @@ def test_nothing_differs_from_itself() -> None:
     ({"volumes": (Volume("data", "/data", ("ro",)),)}, 'volume at /data: "data:/data" -> "data:/data:ro"'),
     ({"volumes": ()}, 'volume at /data: gone: "data:/data"'),
 ])
-def test_a_value_that_the_container_is_made_from_recreates_it(changes: dict[str, object], line: str) -> None:
-    found = difference(**changes)  # type: ignore[arg-type]
+def test_a_value_that_the_container_is_made_from_recreates_it(changes: dict[str, Any], line: str) -> None:
+    found = difference(**changes)
     assert line in [str(change) for change in found.container]
     assert "awake: the service is stopped" in found.downtime() and not found.restarts_socket
 
@@ -68,8 +69,8 @@ def test_a_new_address_restarts_the_socket_and_a_gone_one_alone_does_not() -> No
 
 @pytest.mark.parametrize("changes", [
     {"idle": 60.0}, {"ports": (Port(TcpAddress(None, 80), 1), OLD.ports[1])}, {"stop_timeout": 99}])
-def test_what_only_units_say_waits_for_the_next_wake(changes: dict[str, object]) -> None:
-    found = difference(**changes)  # type: ignore[arg-type]
+def test_what_only_units_say_waits_for_the_next_wake(changes: dict[str, Any]) -> None:
+    found = difference(**changes)
     assert found.next_wake and not found.addresses
 
 

@@ -77,10 +77,16 @@ def test_the_archive_is_the_same_whichever_engine_saved_the_image(tmp_path: Path
     assert one == dataclasses.replace(other, archive=dataclasses.replace(other.archive, path=one.archive.path))
 
 
+def content(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
+    found = archive.extractfile(member)
+    assert found is not None, f"{member} is no file"
+    return found.read()
+
+
 def test_the_archive_is_what_docker_load_takes(tmp_path: Path) -> None:
     image = carried(tmp_path)
     with tarfile.open(image.archive.path) as archive:
-        contents = {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+        contents = {member.name: content(archive, member) for member in archive}
     first, second = (f"{digest(layer)}.tar" for layer in LAYERS)
     (listed,) = json.loads(contents.pop("manifest.json"))
     assert listed == {"Config": f"{IMAGE}.json", "RepoTags": [f"ondemand/nginx:{IMAGE}"], "Layers": [first, second, first]}
@@ -128,10 +134,9 @@ def test_a_source_tree_has_the_image_that_is_carried(tmp_path: Path, monkeypatch
     image = carried(tmp_path)
     monkeypatch.setattr(Images, "resolved", lambda _, container: dataclasses.replace(container, carried=image))
     top, tarball = write_source([dataclasses.replace(WEB, bundle=True)], tmp_path / "source", {})
-    content = image.archive.path.read_bytes()
-    assert (top / "root/usr/share/ondemand-web/image.tar").read_bytes() == content
+    assert (top / "root/usr/share/ondemand-web/image.tar").read_bytes() == image.archive.path.read_bytes()
     with tarfile.open(tarball) as archive:
-        assert archive.extractfile(f"{top.name}/root/usr/share/ondemand-web/image.tar").read() == content  # type: ignore[union-attr]
+        assert content(archive, f"{top.name}/root/usr/share/ondemand-web/image.tar") == image.archive.path.read_bytes()
 
 
 @pytest.mark.parametrize("format_name", sorted(FORMATS))
