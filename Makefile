@@ -9,6 +9,11 @@ bench:
 diagram:
 	PYTHONPATH=.:tests .venv/bin/python -m bench.timeline docs/wake.svg
 
+# docs/states.md and its diagrams, from the tables that the helpers run.
+.PHONY: states
+states:
+	tools/lives
+
 # The program's own .deb and .rpm, into dist.
 .PHONY: packages
 packages:

@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 from hosts.machine import Machine, unbooted
 
+from ondemand_pkg.contents.units import units
+from ondemand_pkg.layout import UNITS
 from ondemand_pkg.model import Container, Port, TcpAddress
-from ondemand_pkg.units import DIRECTORY, units
 
 from .measure import Bar, Table, verdict
 
@@ -78,13 +79,13 @@ def tables(runs: int) -> Iterator[Table]:
 
 def install(machine: Machine, found: Iterable[tuple[str, dict[str, str]]]) -> None:
     """Put units, by the socket unit among them, where packages would, and enable the sockets."""
-    directory = machine.path(DIRECTORY)
+    directory = machine.path(UNITS)
     wanted = machine.path("/etc/systemd/system/sockets.target.wants")
     wanted.mkdir(parents=True, exist_ok=True)
     for socket, texts in found:
         for name, text in texts.items():
             (directory / name).write_text(text, encoding="utf-8")
-        (wanted / socket).symlink_to(Path(DIRECTORY) / socket)
+        (wanted / socket).symlink_to(Path(UNITS) / socket)
 
 
 def services() -> Iterator[tuple[str, dict[str, str]]]:

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import click
 
-from ondemand_pkg import build, tree
+from ondemand_pkg.building import packing
+from ondemand_pkg.building.source_packages import write_source
+from ondemand_pkg.contents import package_of
 from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.formats import DEB, FORMATS
+from ondemand_pkg.model import Resolved
 from ondemand_pkg.package import Kind, Package, Role
-from ondemand_pkg.source import write_source
 
 from .measure import Alternative, Table, added, comparison, in_turns, ratio, timed, verdict
 
@@ -28,6 +31,8 @@ TOOLS = ("dpkg-deb", "rpmbuild", "nfpm")
 SHARE = 0.1  # of the native tools' time that both packages may take
 CROWD, CROWD_SECONDS, CROWD_RUNS = 1000, 15.0, 3
 SITE, SITE_SECONDS = 500, 2.0
+# Of the time that an interpreter takes to load the two libraries; release 0.1.0 took 1.7 and 2.6 times as long.
+VERSION_SHARE, BUILD_SHARE = 1.0, 1.5
 LIBRARY, COMMAND = "here, library call", "here, whole command"
 _APP = """[container.app{number}]
 description = "Application {number} of the site"
@@ -71,6 +76,7 @@ def tables(runs: int) -> Iterator[Table]:
     """Measure, and yield what came out."""
     with tempfile.TemporaryDirectory(prefix="ondemand-bench-") as temporary:
         yield from _one(Path(temporary), runs)
+        yield _commands(Path(temporary), runs)
         yield _crowd(Path(temporary), min(runs, CROWD_RUNS))
         yield _site(Path(temporary), min(runs, CROWD_RUNS))
 
@@ -98,7 +104,19 @@ def _one(directory: Path, runs: int) -> Iterator[Table]:
     yield comparison("Both packages of examples/nginx.toml", both, native, [
         verdict("both packages here, library call, to dpkg-deb and rpmbuild", ratio(both[LIBRARY], both[native]), SHARE),
         "Here the declaration is read, files and scripts are rendered and written; the tools find them ready on the disk.",
-        "Each tool compresses as it does unless told."])
+        "Each tool compresses with its default settings."])
+
+
+def _commands(directory: Path, runs: int) -> Table:
+    """What a short command takes, beside the interpreter's start and the libraries that every command needs."""
+    libraries, version, build = "python3 -c 'import click, jinja2'", "ondemand-pkg --version", "ondemand-pkg build nginx.toml"
+    ways = {libraries: _python(directory, "python3", "-c", "import click, jinja2"),
+            version: _command(directory, "--version"), build: _build(directory, DECLARATION)}
+    click.echo(f"packing: {runs} rounds of {len(ways)} commands", err=True)
+    times = in_turns([Alternative(name, timed(way)) for name, way in ways.items()], runs)
+    return comparison("Whole commands", times, libraries, [
+        verdict("--version to the libraries", ratio(times[version], times[libraries]), VERSION_SHARE),
+        verdict("build to the libraries", ratio(times[build], times[libraries]), BUILD_SHARE)])
 
 
 def _crowd(directory: Path, runs: int) -> Table:
@@ -154,12 +172,13 @@ def _said(*command: str | Path) -> str:
 
 
 def _package(format_name: str) -> Package:
-    (task,) = build.tasks(read([str(DECLARATION)]), [format_name], {})
-    return tree.package(task.container, format_name, task.time)
+    (container,) = read([str(DECLARATION)])
+    return package_of.package(Resolved(container), FORMATS[format_name], package_of.timestamp(container, {}))
 
 
 def _library(directory: Path, *formats: str) -> Callable[[], object]:
-    return lambda: build.write(build.tasks(read([str(DECLARATION)]), formats, {}), directory / "dist")
+    chosen = [FORMATS[name] for name in formats]
+    return lambda: packing.write(packing.tasks(read([str(DECLARATION)]), chosen, {}), directory / "dist")
 
 
 def _build(directory: Path, declaration: Path, *options: str) -> Callable[[], object]:
@@ -167,15 +186,19 @@ def _build(directory: Path, declaration: Path, *options: str) -> Callable[[], ob
 
 
 def _command(directory: Path, *argv: str | Path) -> Callable[[], object]:
+    return _python(directory, "ondemand-pkg", *argv)
+
+
+def _python(directory: Path, *argv: str | Path) -> Callable[[], object]:
     # As where the tool is installed: no path but the interpreter's own (an empty value is none), and compiled modules are
     # kept, though not in the checkout.
-    return _tool("ondemand-pkg", *argv, PYTHONPYCACHEPREFIX=str(directory / "compiled"), PYTHONDONTWRITEBYTECODE="",
+    return _tool(*argv, PYTHONPYCACHEPREFIX=str(directory / "compiled"), PYTHONDONTWRITEBYTECODE="",
                  PYTHONPATH="")
 
 
 def _dpkg_deb(directory: Path) -> Callable[[], object]:
     root = directory / "deb"
-    (path,) = build.write(build.tasks(read([str(DECLARATION)]), ["deb"], {}), directory / "dist")
+    (path,) = packing.write(packing.tasks(read([str(DECLARATION)]), [DEB], {}), directory / "dist")
     _said("dpkg-deb", "--raw-extract", path, root)
     return _tool("dpkg-deb", "--root-owner-group", "--build", root, directory / "native.deb")
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import click
 
-from ondemand_pkg import build
+from ondemand_pkg.building import packing
 from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.formats import FORMATS
 
 from .measure import Alternative, Table, comparison, in_turns, ratio, timed, verdict
 from .packing import _program, _said, _tool
@@ -61,7 +62,8 @@ def _format(directory: Path, format_name: str, key: str, runs: int) -> Iterator[
     declaration.write_text("[package]\nversion = \"1.27.0\"\n" + "".join(
         f"[container.web{number}]\nimage = \"nginx:1.27\"\nports = [\"{10000 + number}:80\"]\n"
         for number in range(COUNT + runs)))
-    packages = build.write(build.tasks(read([str(declaration)]), [format_name], {}), directory / f"dist-{format_name}")
+    packages = packing.write(packing.tasks(read([str(declaration)]), [FORMATS[format_name]], {}),
+                             directory / f"dist-{format_name}")
     crowd, more = packages[:COUNT], packages[COUNT:]
     ways = {name: way(directory / f"{format_name}-{name}", key) for name, way in _WAYS[format_name].items()}
     click.echo(f"repository: first publish of {COUNT} .{format_name}", err=True)
@@ -69,13 +71,17 @@ def _format(directory: Path, format_name: str, key: str, runs: int) -> Iterator[
     yield comparison(f"{COUNT} packages (.{format_name}), first publish", first, HERE)
     rest = {name: iter(more) for name in ways}
     click.echo(f"repository: one .{format_name} more, {runs} rounds", err=True)
-    one = in_turns([Alternative(name, timed(lambda name=name, way=way: way([next(rest[name])])()))
+    one = in_turns([Alternative(name, timed(_next(way, rest[name])))
                     for name, way in ways.items()], runs, warm_up=0)
     fastest = min((name for name in one if name != HERE), key=lambda name: ratio(one[name], one[HERE]) or float("inf"))
     yield comparison(f"One package more than {COUNT} (.{format_name}), whole command", one, HERE, [
         verdict("one package more", ratio(one[HERE], [1.0]), ONE_SECONDS, " s"),
         verdict(f"to {fastest}", ratio(one[HERE], one[fastest]), ONE_SHARE),
         "Every way ends with signed indexes; here also with the page.  Without rpmsign no .rpm is signed."])
+
+
+def _next(way: Way, packages: Iterator[Path]) -> Callable[[], object]:
+    return lambda: way([next(packages)])()
 
 
 def _here(root: Path, key: str) -> Way:
@@ -104,10 +110,14 @@ def _aptly(root: Path, key: str) -> Way:
     return way
 
 
-def _copied(root: Path, packages: list[Path]) -> None:
-    (root / "pool").mkdir(parents=True, exist_ok=True)
-    for package in packages:
-        shutil.copy(package, root / "pool")
+def _copied(root: Path, packages: list[Path], *then: Callable[[], object]) -> Callable[[], object]:
+    def work() -> None:
+        (root / "pool").mkdir(parents=True, exist_ok=True)
+        for package in packages:
+            shutil.copy(package, root / "pool")
+        for step in then:
+            step()
+    return work
 
 
 def _ftparchive(root: Path, key: str) -> Way:
@@ -116,13 +126,13 @@ def _ftparchive(root: Path, key: str) -> Way:
               "apt-ftparchive release dists/stable > Release && mv Release dists/stable/Release && cd dists/stable && "
               "gpg --batch --yes -u $1 --clearsign -o InRelease Release && gpg --batch --yes -u $1 -abo Release.gpg Release")
     run = _tool("sh", "-c", script, root, key)
-    return lambda packages: lambda: (_copied(root, packages), run())
+    return lambda packages: _copied(root, packages, run)
 
 
 def _createrepo(root: Path, key: str) -> Way:
     run = _tool("sh", "-c", "createrepo_c --quiet --update --no-database \"$0\" && "
                 "gpg --batch --yes -u $1 -abo \"$0/repodata/repomd.xml.asc\" \"$0/repodata/repomd.xml\"", root, key)
-    return lambda packages: lambda: (_copied(root, packages), run())
+    return lambda packages: _copied(root, packages, run)
 
 
 def _rpmsign(root: Path, key: str) -> Way:
@@ -132,7 +142,7 @@ def _rpmsign(root: Path, key: str) -> Way:
 
     def way(packages: list[Path]) -> Callable[[], object]:
         sign = _tool(*call, *(root / "pool" / package.name for package in packages))
-        return lambda: (_copied(root, packages), sign(), add([])())
+        return _copied(root, packages, sign, add([]))
     return way
 
 

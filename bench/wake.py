@@ -242,7 +242,7 @@ class _Bench:
         rows = [["from its last output to the message in the journal",
                  *(f"{value:.1f}" for value in (statistics.median(told), min(told), max(told)))]]
         return Table("A container that exits while it starts", ["", "median [ms]", "min", "max"], rows,
-                     [verdict("until it is told", statistics.median(told), TOLD, " ms")])
+                     [verdict("until it is in the journal", statistics.median(told), TOLD, " ms")])
 
     def told_failures(self) -> list[str]:
         """Return, once, what happened instead of answers."""

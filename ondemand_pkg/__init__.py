@@ -1,3 +1,3 @@
 """Packages that start a container when its socket is first used."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

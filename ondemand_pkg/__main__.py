@@ -1,5 +1,5 @@
 """`python -m ondemand_pkg` is `ondemand-pkg`."""
 
-from ondemand_pkg.cli import main
+from ondemand_pkg.cli.main import main
 
 main()

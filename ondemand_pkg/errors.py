@@ -6,20 +6,31 @@ Knows the one form in which every fault is told: place, key, finding, remedy; hi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, order=True)
-class Fault:
-    """One thing that is wrong in the input: where, and a text that names finding and remedy.
+def joined(finding: str, remedy: str) -> str:
+    """Return what was found and what to do about it as one text."""
+    return "; ".join(filter(None, (finding, remedy)))
 
-    ``line`` counts from 1; 0 where no line is to blame.  ``key`` is a dotted path, or empty.
+
+class Fault(NamedTuple):
+    """One thing that is wrong in the input: where, what was found, and what to do about it.
+
+    ``line`` counts from 1; 0 where no line is to blame.  ``key`` is a dotted path, or empty.  ``remedy`` is what to write instead
+    or what is allowed, empty where that goes without saying; so is ``finding`` where the remedy says all.
     """
 
     path: str
     line: int
     key: str
-    message: str
+    finding: str
+    remedy: str = ""
+
+    @property
+    def message(self) -> str:
+        """Finding and remedy, as one text."""
+        return joined(self.finding, self.remedy)
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
@@ -27,7 +38,14 @@ class Fault:
 
 
 class OndemandError(Exception):
-    """The input or the host is at fault; the text is for the user as it stands."""
+    """The input or the host is at fault; the text is for the user as it stands.
+
+    ``lines`` are those of the text: a line's end within one is no end of a line when it is printed.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
 
 
 class DeclarationError(OndemandError):
@@ -35,4 +53,4 @@ class DeclarationError(OndemandError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(sorted(faults))
-        super().__init__("\n".join(map(str, self.faults)))
+        super().__init__(*map(str, self.faults))

@@ -8,9 +8,11 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 
+from ondemand_pkg import layout
+from ondemand_pkg.frozen import frozen
 from ondemand_pkg.package import Stored
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -20,9 +22,10 @@ DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
+ANY_ENGINE = "any"
 
 
-@dataclass(frozen=True)
+@frozen
 class TcpAddress:
     """An address that a socket listens on; ``host`` None is every address of the machine, IPv4 and IPv6."""
 
@@ -52,7 +55,7 @@ class TcpAddress:
         return self.host is None or (self.host.version == 6 and self.host.is_unspecified)
 
 
-@dataclass(frozen=True)
+@frozen
 class UnixAddress:
     """The path of a Unix stream socket."""
 
@@ -69,7 +72,7 @@ class UnixAddress:
 Listen = TcpAddress | UnixAddress
 
 
-@dataclass(frozen=True)
+@frozen
 class Port:
     """What the host listens on, and the TCP port of the container that it leads to."""
 
@@ -90,7 +93,7 @@ class ReadyKind(enum.Enum):
     LOG = "log"
 
 
-@dataclass(frozen=True)
+@frozen
 class Ready:
     """A readiness check; ``timeout`` in seconds."""
 
@@ -100,9 +103,11 @@ class Ready:
     status: int = 200
     argv: tuple[str, ...] = ()
     text: str = ""
+    ports: tuple[int, ...] = ()  # of tcp: those that must listen, all where there are none
+    is_any: bool = False  # of tcp: whether one port that listens is enough
 
 
-@dataclass(frozen=True)
+@frozen
 class Volume:
     """A named volume or a directory of the host, and where the container sees it."""
 
@@ -119,7 +124,18 @@ class Volume:
         return ":".join([self.source, self.target, *([",".join(self.options)] if self.options else [])])
 
 
-@dataclass(frozen=True)
+@frozen
+class Link:
+    """A container that another one reaches; ``name`` is what it is called inside, empty for its own name and its aliases."""
+
+    target: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.target}:{self.name}" if self.name else self.target
+
+
+@frozen
 class Depends:
     """Relations that stand in the packages beside those that the builder works out, in each format's own syntax."""
 
@@ -127,7 +143,7 @@ class Depends:
     rpm: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Release:
     """One entry of the package's changelog."""
 
@@ -136,35 +152,18 @@ class Release:
     changes: tuple[str, ...]
 
 
-def unit_stem(name: str) -> str:
-    """Return the name of the units of a declared container, and of the container.
-
-    Neither systemd (systemd.unit(5)) nor Docker allows ``+`` in a name, so ``_``, which no NAME holds, stands in.
-    """
-    return f"ondemand-{name}".replace("+", "_")
-
-
-@dataclass(frozen=True)
-class CarriedImage:
-    """The image in a package: the name that the hosts' engines know it by, and its archive as `docker load` takes it."""
-
-    name: str
-    archive: Stored
-
-
-@dataclass(frozen=True)
+@frozen
 class Container:
     """One declared container.
 
-    Each field but ``name`` and ``carried`` is the key of the declaration with the same name; ``memory`` is in bytes,
+    Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes,
     ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``metrics`` a directory, or empty.
-    ``carried`` is the image that ``bundle`` asks for, once an engine has given it.
     """
 
     name: str
     image: str
     version: str
-    ports: tuple[Port, ...]
+    ports: tuple[Port, ...] = ()
     release: int = 1
     maintainer: str = ""
     homepage: str = ""
@@ -195,12 +194,16 @@ class Container:
     proxy: str = RELAY
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
+    expose: tuple[int, ...] = ()
+    address: ipaddress.IPv4Address | None = None
+    aliases: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
     metrics: str = ""
     pin: bool = False
     bundle: bool = False
+    engine: str = ANY_ENGINE
     silence: Mapping[str, str] = field(default_factory=dict)
-    carried: CarriedImage | None = None
 
     @property
     def pauses(self) -> bool:
@@ -210,12 +213,12 @@ class Container:
     @property
     def package_name(self) -> str:
         """The name of the package and of its directories."""
-        return f"ondemand-{self.name}"
+        return layout.package_name(self.name)
 
     @property
     def unit_stem(self) -> str:
         """The name of the units, and of the container."""
-        return unit_stem(self.name)
+        return layout.unit_stem(self.name)
 
     @property
     def socket_unit(self) -> str:
@@ -229,8 +232,23 @@ class Container:
 
     @property
     def container_unit(self) -> str:
-        """The unit that the proxy starts."""
+        """The unit that the proxy asks for."""
         return f"{self.unit_stem}-container.service"
+
+    @property
+    def door_unit(self) -> str:
+        """The socket unit of the container's service, at which the relay asks for it."""
+        return f"{self.unit_stem}-container.socket"
+
+    @property
+    def door(self) -> str:
+        """Where that socket is; nobody but root can come there."""
+        return f"{layout.DOORS}/{self.package_name}/socket"
+
+    @property
+    def has_door(self) -> bool:
+        """Whether the proxy asks for the container, and is not started together with it."""
+        return self.proxy == RELAY
 
     @property
     def container_name(self) -> str:
@@ -245,7 +263,7 @@ class Container:
     @property
     def libexec(self) -> str:
         """The directory of the helpers."""
-        return f"/usr/libexec/{self.package_name}"
+        return layout.helpers(self.package_name)
 
     @property
     def image_archive(self) -> str:
@@ -268,6 +286,11 @@ class Container:
         return f"{self.state_of_packages}/{self.name}.preset"
 
     @property
+    def engine_record(self) -> str:
+        """Where the host notes which engine has the container."""
+        return f"{self.state_of_packages}/{self.name}.engine"
+
+    @property
     def metrics_file(self) -> str:
         """The file of the service's metrics, where it has one."""
         return f"{self.metrics}/{self.package_name}.prom"
@@ -275,4 +298,79 @@ class Container:
     @property
     def targets(self) -> tuple[int, ...]:
         """The container's ports, each once, in the order of their first mention."""
-        return tuple(dict.fromkeys(port.container for port in self.ports))
+        return tuple(dict.fromkeys([*(port.container for port in self.ports), *self.expose]))
+
+    @property
+    def shared_address(self) -> str:
+        """The address at which other containers reach what is exposed."""
+        return str(self.address or layout.shared_address(self.name))
+
+    @property
+    def exposed(self) -> tuple[TcpAddress, ...]:
+        """What is listened on for other containers."""
+        return tuple(TcpAddress(ipaddress.IPv4Address(self.shared_address), port) for port in self.expose)
+
+    @property
+    def network_unit(self) -> str:
+        """The unit that makes the network of what is exposed."""
+        return f"{layout.network_stem(self.name)}.service"
+
+    @property
+    def exposed_socket_unit(self) -> str:
+        """The unit that listens for other containers: a unit has one network only."""
+        return self.second_socket_unit if self.ports else self.socket_unit
+
+    @property
+    def second_socket_unit(self) -> str:
+        """The unit that listens for other containers where another one listens for clients of the host."""
+        return f"{layout.network_stem(self.name)}.socket"
+
+
+@frozen
+class Stack:
+    """One declared stack: containers that are one application to whoever installs it.
+
+    Each field but ``name`` is the key of the declaration with the same name; ``members`` in their declared order.
+    """
+
+    name: str
+    version: str
+    members: tuple[Container, ...]
+    release: int = 1
+    maintainer: str = ""
+    homepage: str = ""
+    license: str = ""
+    depends: Depends = Depends()
+    changelog: tuple[Release, ...] = ()
+    description: str = ""
+    silence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def package_name(self) -> str:
+        """The name of the package and of its directories."""
+        return layout.package_name(self.name)
+
+
+@frozen
+class CarriedImage:
+    """The image in a package: the name that the hosts' engines know it by, and its archive as `docker load` takes it."""
+
+    name: str
+    archive: Stored
+
+
+@frozen
+class Resolved:
+    """A container once an engine has answered what `pin` and `bundle` ask: only that is packed.
+
+    ``container.image`` has the digest that its tag means where it is to be pinned; ``carried`` is the image where it is bundled.
+    """
+
+    container: Container
+    carried: CarriedImage | None = None
+
+    def __post_init__(self) -> None:
+        if self.container.bundle is (self.carried is None):
+            raise ValueError(f"{self.container.name}: its image has to be carried where it is bundled, and only there")
+        if self.container.pin and "@" not in self.container.image:
+            raise ValueError(f"{self.container.name}: its image {self.container.image} is not pinned")

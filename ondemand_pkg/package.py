@@ -10,12 +10,17 @@ import enum
 import errno
 import hashlib
 import io
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
+from ondemand_pkg.frozen import frozen
+
+UNRECORDED = "0.1.0 or older"  # how a package without ``built_by`` is shown
+RELEASE = re.compile(r"[0-9]{1,9}")  # of a package that this project can have built
 BLOCK = 2**20  # bytes of a large content that are in memory at once
 
 
@@ -40,7 +45,7 @@ class Role(enum.Enum):
     LICENSE = "license"
 
 
-@dataclass(frozen=True)
+@frozen
 class Stored:
     """The content of a file that may be too large for memory: where it lies, its size in bytes, its digests in hexadecimal.
 
@@ -53,7 +58,7 @@ class Stored:
     sha256: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """One path of a package.
 
@@ -94,7 +99,7 @@ class Entry:
         return self.stored.sha256 if self.stored else hashlib.sha256(self.data).hexdigest()
 
 
-@dataclass(frozen=True)
+@frozen
 class ChangelogEntry:
     """One release: ``version`` is VERSION-RELEASE, ``changes`` are one line each."""
 
@@ -103,7 +108,7 @@ class ChangelogEntry:
     changes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Package:
     """A package for one format, complete: a writer adds only what the format itself asks for.
 
@@ -112,7 +117,12 @@ class Package:
     format's own relation names in lower case (``depends``, ``recommends``, ``conflicts`` ... or
     ``requires``, ``provides``, ``conflicts`` ...) to what stands in them, in the
     format's own syntax, one relation a string.  ``changelog`` is newest first and never empty.
+    ``watched`` is where files of other packages are looked out for: a directory whose changes call the ``postinst`` of a .deb
+    with "triggered" (deb-triggers(5)), or the prefix of paths whose removal calls the ``transfiletriggerpostun`` of an .rpm;
+    empty where nothing is.
     ``timestamp`` is the one time of everything in the package, in seconds since the epoch.
+    ``built_by`` is the release of ondemand-pkg whose helpers are in the package; empty where there are none, or of a release
+    (0.1.0) that did not record itself.
     """
 
     name: str
@@ -129,3 +139,10 @@ class Package:
     section: str = "admin"
     scripts: Mapping[str, str] = field(default_factory=dict)
     relations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    built_by: str = ""
+    watched: str = ""
+
+    @property
+    def full_version(self) -> str:
+        """VERSION-RELEASE."""
+        return f"{self.version}-{self.release}"

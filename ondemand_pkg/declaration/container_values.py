@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ondemand_pkg.declaration import capabilities
 from ondemand_pkg.declaration.values import (
     ARGUMENT,
     SPAN,
@@ -27,6 +28,8 @@ from ondemand_pkg.declaration.values import (
     time_span,
     toml_type,
 )
+from ondemand_pkg.engines import create_options
+from ondemand_pkg.engines.choice import DEFAULT, NOT_YET, WORDS
 from ondemand_pkg.model import (
     DEFAULT_READY_TIMEOUT,
     METRICS_DIRECTORY,
@@ -54,8 +57,8 @@ METRICS = Value(_METRICS.allowed, _metrics, {"anyOf": [{"type": "boolean"}, dict
 def _cpus(value: Any) -> float:
     allowed = "a number of processors above 0, such as 1.5"
     if type(value) not in (int, float):
-        raise Invalid(value, f"{toml_type(value)} stands where {allowed} is allowed")
-    if not (math.isfinite(value) and 0.01 <= value <= 4096):
+        raise Invalid(value, f"expected {allowed}, not {toml_type(value)}")
+    if not 0.01 <= value <= 4096:  # nor is "nan" between them
         raise Invalid(value, f"allowed: {allowed}, from 0.01 to 4096")
     return float(value)
 
@@ -65,20 +68,23 @@ CPUS = Value("a number of processors, such as 1.5", _cpus, {"type": "number", "m
 STOP_TIMEOUT = Value(SPAN, lambda value: math.ceil(time_span(value)), {"type": "string"})
 
 
+_IDLE_FORM = f'"never", or {SPAN}'
+
+
 def _idle(value: Any) -> float | None:
-    return None if value == "never" else time_span(value)
+    return None if value == "never" else time_span(value, _IDLE_FORM)
 
 
-IDLE = Value(f'"never", or {SPAN}', _idle, {"type": "string"})
+IDLE = Value(_IDLE_FORM, _idle, {"type": "string"})
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([bkmgt]?)i?b?", re.IGNORECASE)
+_SIZE = r"([0-9]+(?:\.[0-9]+)?) ?([bkmgt]?)i?b?"
 LEAST_MEMORY = 6 * 1024**2  # the engine's own lower limit
 
 
 def _memory(value: Any) -> int:
     allowed = 'a size as Docker writes it, such as "256m" or "1.5g", at least "6m"'
     expect(value, str, allowed)
-    match = _SIZE.fullmatch(value)
+    match = re.fullmatch(_SIZE, value, re.IGNORECASE)
     if match is None:
         raise Invalid(value, f"allowed: {allowed}")
     size = float(match[1]) * 1024 ** "bkmgt".index(match[2].lower() or "b")
@@ -87,7 +93,7 @@ def _memory(value: Any) -> int:
     return int(size)
 
 
-MEMORY = Value('a size as Docker writes it, such as "256m"', _memory, {"type": "string", "pattern": _SIZE.pattern})
+MEMORY = Value('a size as Docker writes it, such as "256m"', _memory, {"type": "string", "pattern": _SIZE})
 
 PORT_FORM = '"[ADDRESS:]LISTEN:CONTAINER", such as "80:8080", "127.0.0.1:9000:9000", "[::1]:9001:9001" or "/run/web.sock:8080"'
 LONGEST_SOCKET_PATH = 107  # sun_path less its final NUL, unix(7)
@@ -95,18 +101,18 @@ LONGEST_SOCKET_PATH = 107  # sun_path less its final NUL, unix(7)
 
 def _port_number(text: str, whole: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise Invalid(whole, f"{text!r} is no port from 1 to 65535; allowed: {PORT_FORM}")
+        raise Invalid(whole, f"allowed: {PORT_FORM}", why=f"{text!r} is not a port from 1 to 65535")
     return int(text)
 
 
 def _port(value: Any) -> Port:
     if type(value) is int:
-        raise Invalid(value, f'an integer stands where a string is allowed; write "{value}:{value}"')
+        raise Invalid(value, f'write "{value}:{value}"', why="expected a string, not an integer")
     expect(value, str, PORT_FORM)
     check_text(value, PORT_FORM)
     head, colon, target = value.rpartition(":")
     if target.endswith("/udp"):
-        raise Invalid(value, "UDP is not supported yet; allowed: TCP ports, " + PORT_FORM)
+        raise Invalid(value, "allowed: TCP ports, " + PORT_FORM, why="UDP is not supported yet")
     if not colon or not head:
         raise Invalid(value, f"allowed: {PORT_FORM}")
     container = _port_number(target, value)
@@ -114,27 +120,29 @@ def _port(value: Any) -> Port:
         # systemd strips white space at the end of a value.
         if (len(head.encode()) > LONGEST_SOCKET_PATH or head.endswith("/") or head != head.rstrip() or "//" in head
                 or {".", ".."} & set(head.split("/"))):
-            raise Invalid(value, f"the path of a socket is absolute, normalised, at most {LONGEST_SOCKET_PATH} bytes long "
-                                 "and doesn't end in white space")
+            raise Invalid(value, f"the path of a socket must be absolute, normalised, at most {LONGEST_SOCKET_PATH} bytes long "
+                                 "and must not end in white space")
         return Port(UnixAddress(head), container)
     host, colon, port = head.rpartition(":")
     if not colon:
         return Port(TcpAddress(None, _port_number(port, value)), container)
     if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
-        raise Invalid(value, f"an IPv6 address stands in brackets; allowed: {PORT_FORM}")
+        raise Invalid(value, f"allowed: {PORT_FORM}", why="write an IPv6 address in brackets")
     try:
         address = (ipaddress.IPv6Address(host[1:-1]) if host.startswith("[") else ipaddress.IPv4Address(host))
     except ValueError:
-        raise Invalid(value, f"{host!r} is no IP address (a name is not allowed); allowed: {PORT_FORM}") from None
+        raise Invalid(value, f"allowed: {PORT_FORM}", why=f"{host!r} is not an IP address (host names are not allowed)") from None
     if address.version == 6 and address.scope_id:
-        raise Invalid(value, "an address with a zone is not allowed; listen on [::] and filter by firewall")
+        raise Invalid(value, "listen on [::] and filter by firewall", why="an address with a zone is not allowed")
     return Port(TcpAddress(address, _port_number(port, value)), container)
 
 
 PORT = Value(PORT_FORM, _port, {"type": "string", "pattern": r":[0-9]{1,5}$"})
 
-VOLUME_FORM = '"NAME:/PATH" or "/HOST/PATH:/PATH", options such as ":ro" behind it'
-_VOLUME_OPTIONS = {"ro", "rw", "z", "Z", "nocopy", "shared", "slave", "private", "rshared", "rslave", "rprivate"}
+VOLUME_FORM = '"NAME:/PATH" or "/HOST/PATH:/PATH", optionally followed by options such as ":ro"'
+_OF_DIRECTORIES = {"shared", "slave", "private", "rshared", "rslave", "rprivate"}
+_VOLUME_OPTIONS_OF_WHICH_ONE: tuple[set[str], ...] = ({"ro", "rw"}, {"z", "Z"}, _OF_DIRECTORIES)
+_VOLUME_OPTIONS = {"nocopy"}.union(*_VOLUME_OPTIONS_OF_WHICH_ONE)
 
 
 def _volume(value: Any) -> Volume:
@@ -142,18 +150,25 @@ def _volume(value: Any) -> Volume:
     check_text(value, VOLUME_FORM)
     parts = value.split(":")
     if len(parts) == 1 and value.startswith("/"):
-        raise Invalid(value, f'a volume needs a name, or its data would be lost with the container; write "NAME:{value}"')
+        raise Invalid(value, f'write "NAME:{value}"', why="an anonymous volume would lose its data with the container")
     if len(parts) not in (2, 3):
         raise Invalid(value, f"allowed: {VOLUME_FORM}")
     source, target = parts[:2]
     options = tuple(parts[2].split(",")) if len(parts) == 3 else ()
     if not source.startswith("/") and not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", source):
-        raise Invalid(value, f"{source!r} is neither an absolute path nor the name of a volume; allowed: {VOLUME_FORM}")
+        raise Invalid(value, f"allowed: {VOLUME_FORM}", why=f"{source!r} is neither an absolute path nor the name of a volume")
     if not target.startswith("/") or target == "/":
-        raise Invalid(value, f"{target!r} is not an absolute path below /; allowed: {VOLUME_FORM}")
+        raise Invalid(value, f"allowed: {VOLUME_FORM}", why=f"{target!r} is not an absolute path below /")
     unknown = [option for option in options if option not in _VOLUME_OPTIONS]
     if unknown:
-        raise Invalid(value, f"unknown option {unknown[0]!r}; allowed: {', '.join(sorted(_VOLUME_OPTIONS))}")
+        raise Invalid(value, f"allowed: {', '.join(sorted(_VOLUME_OPTIONS))}", why=f"unknown option {unknown[0]!r}")
+    for group in _VOLUME_OPTIONS_OF_WHICH_ONE:
+        if len(both := [option for option in options if option in group]) > 1:
+            raise Invalid(value, "leave one of the two out", why=f"the options {both[0]!r} and {both[1]!r} exclude each other")
+    wrong = _OF_DIRECTORIES if not source.startswith("/") else {"nocopy"}
+    if misplaced := [option for option in options if option in wrong]:
+        kind = "a directory of the host" if wrong is _OF_DIRECTORIES else "a named volume"
+        raise Invalid(value, "leave it out", why=f"the option {misplaced[0]!r} is only for {kind}")
     return Volume(source, target, options)
 
 
@@ -171,55 +186,81 @@ def _network(value: Any) -> IPNetwork:
         meant = ipaddress.ip_network(value, strict=False)
     except ValueError:
         raise Invalid(value, f"allowed: {allowed}") from None
-    raise Invalid(value, f'a bit is set behind the prefix; write "{meant}"')
+    raise Invalid(value, f'write "{meant}"', why="it has bits set beyond its prefix length")
 
 
 NETWORK = Value('an address or a network, such as "10.0.0.0/8"', _network, {"type": "string"})
 
-# Options that would take the container away from its units, and what to do instead.
-_RESERVED_ARGS = {
-    "--name": "the package names its container",
-    "--rm": "the package removes its container",
-    "--restart": "systemd starts and stops the container",
-    "--cidfile": "the package finds its container by name",
-    "--stop-timeout": "use the key stop_timeout",
-    "--help": "it makes nothing",
-    "--detach": "it is no option of 'docker create'; the package starts its container",
-    "-d": "it is no option of 'docker create'; the package starts its container",
-}
+ENGINE_FORM = " or ".join(f'"{word}"' for word in WORDS)
+
+
+def _engine(value: Any) -> str:
+    expect(value, str, ENGINE_FORM)
+    if value in NOT_YET:
+        raise Invalid(value, f"allowed: {ENGINE_FORM}", why=f'"{value}" is not supported yet')
+    if value not in WORDS:
+        raise Invalid(value, f"allowed: {ENGINE_FORM}")
+    return str(value)
+
+
+ENGINE = Value(ENGINE_FORM, _engine, {"enum": list(WORDS)})
 
 
 def _create_args(value: Any) -> tuple[str, ...]:
     arguments: tuple[str, ...] = array(ARGUMENT).parse(value)
-    if arguments and not arguments[0].startswith("-"):
-        raise Invalid(arguments[0], "the first argument is an option of 'docker create', such as \"--shm-size=64m\"", "[0]")
-    for index, argument in enumerate(arguments):
-        reason = _RESERVED_ARGS.get(argument.partition("=")[0])
-        if reason:
-            raise Invalid(argument, f"not allowed here: {reason}", f"[{index}]")
-        if argument == "--":
-            raise Invalid(argument, "not allowed here: the image would be taken for an argument", f"[{index}]")
+    given, misread, _ = create_options.read(arguments)
+    mistakes = [(option.index, f"not allowed here: {DEFAULT.reserved[option.name]}", "") for option in given
+                if option.name in DEFAULT.reserved]
+    mistakes += [(one.index, f"not allowed here: {DEFAULT.reserved[one.name]}", "") if one.name in DEFAULT.reserved else
+                 (one.index, one.remedy, one.finding) for one in misread]
+    mistakes += [(option.index, remedy, f"{option.name} does not take {option.value!r}") for option in given
+                 if option.name in ("--cap-add", "--cap-drop") and (remedy := capabilities.fault(option.value))]
+    parts = Parts()
+    for index, remedy, why in sorted(mistakes):
+        with parts.part(f"[{index}]"):
+            raise Invalid(arguments[index], remedy, why=why)
+    parts.check()
     return arguments
 
 
 CREATE_ARGS = Value("an array of options of 'docker create'", _create_args, dict(array(ARGUMENT).schema))
 
-READY_FORM = ('"tcp", or a table with one of tcp = true, http = "/PATH" (status = 200), healthcheck = true, '
-              'exec = ["COMMAND"], log = "TEXT", and timeout = "60s" beside it')
+READY_FORM = ('"tcp", or a table with one of tcp = true, "any" or ["PORT"], http = "/PATH" (status = 200), healthcheck = true, '
+              'exec = ["COMMAND"], log = "TEXT", and optionally timeout = "60s"')
 _URL_PATH = pattern(r"/[!-~]*", 'the path of a URL, such as "/healthz"')
 _TRUE = Value("true", lambda value: value if value is True else _refuse(value, "allowed: true"), {"const": True})
 
 
-def _refuse(value: Any, why: str) -> None:
-    raise Invalid(value, why)
+def _refuse(value: Any, remedy: str) -> None:
+    raise Invalid(value, remedy)
 
+
+def _ready_tcp(value: Any) -> tuple[tuple[int, ...], bool]:
+    allowed = 'true for all ports, "any" for one of them, or an array of ports of the container, such as ["8080"]'
+    if value is True or value == "any":
+        return (), value == "any"
+    if type(value) is not list or not value:
+        raise Invalid(value, f"allowed: {allowed}")
+    parts, found = Parts(), []
+    for index, port in enumerate(value):
+        with parts.part(f"[{index}]"):
+            text = str(port) if type(port) in (str, int) else ""
+            if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+                raise Invalid(port, f"allowed: {allowed}", why="it is not a port from 1 to 65535")
+            found.append(int(text))
+    parts.check()
+    return tuple(dict.fromkeys(found)), False
+
+
+_READY_TCP = Value('true, "any" or an array of ports', _ready_tcp, {
+    "anyOf": [{"enum": [True, "any"]}, {"type": "array", "minItems": 1, "items": {"type": ["string", "integer"]}}]})
 
 _READY_KINDS: Mapping[ReadyKind, tuple[Value, str]] = {
-    ReadyKind.TCP: (_TRUE, ""),
+    ReadyKind.TCP: (_READY_TCP, ""),
     ReadyKind.HTTP: (_URL_PATH, "path"),
     ReadyKind.HEALTHCHECK: (_TRUE, ""),
     ReadyKind.EXEC: (array(ARGUMENT, 1), "argv"),
-    ReadyKind.LOG: (line("a text of the log", 1000), "text"),
+    ReadyKind.LOG: (line("a line that the container logs", 1000), "text"),
 }
 
 
@@ -241,12 +282,14 @@ def _ready(value: Any) -> Ready:
         with parts.part(f".{key}"):
             if key == kind.value:
                 checked = _READY_KINDS[kind][0].parse(element)
-                if _READY_KINDS[kind][1]:
+                if kind is ReadyKind.TCP:
+                    arguments["ports"], arguments["is_any"] = checked
+                elif _READY_KINDS[kind][1]:
                     arguments[_READY_KINDS[kind][1]] = checked
             elif key in others:
                 arguments[key] = others[key].parse(element)
             else:
-                raise Invalid(element, f"unknown key; allowed: {', '.join([kind.value, *others])}")
+                raise Invalid(element, f"allowed: {', '.join([kind.value, *others])}", why="unknown key")
     parts.check()
     return Ready(kind, **arguments)
 

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from ondemand_pkg.declaration.values import Invalid, Parts, Value, array, expect, line, pattern
+from ondemand_pkg.formats import DEB, RPM
 from ondemand_pkg.model import Depends, Release
 
 _DEB_NAME = r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?"
@@ -16,30 +17,30 @@ _DEB_ONE = rf"{_DEB_NAME}(?: \((?:<<|<=|=|>=|>>) [A-Za-z0-9.+~:-]+\))?"
 DEB_RELATION = pattern(rf"{_DEB_ONE}(?: \| {_DEB_ONE})*", 'a Debian relation, such as "foo (>= 1) | bar"')
 RPM_RELATION = pattern(r"\([!-~ ]+\)|[A-Za-z0-9_/][A-Za-z0-9_.+()/:-]*(?: (?:<|<=|=|>=|>) [A-Za-z0-9._+~^:-]+)?",
                        'an RPM dependency, such as "foo >= 1" or "(foo or bar)"')
+_RELATIONS = {DEB.name: array(DEB_RELATION), RPM.name: array(RPM_RELATION)}
 
 
 def _depends(value: Any) -> Depends:
     allowed = '{ deb = ["foo (>= 1)"], rpm = ["foo >= 1"] }'
     expect(value, dict, allowed)
-    relations = {"deb": array(DEB_RELATION), "rpm": array(RPM_RELATION)}
     parsed, parts = {}, Parts()
     for key, element in value.items():
         with parts.part(f".{key}"):
-            if key not in relations:
-                raise Invalid(element, f"unknown key; allowed: {allowed}")
-            parsed[key] = relations[key].parse(element)
+            if key not in _RELATIONS:
+                raise Invalid(element, f"allowed: {allowed}", why="unknown key")
+            parsed[key] = _RELATIONS[key].parse(element)
     parts.check()
     return Depends(**parsed)
 
 
 DEPENDS = Value('{ deb = ["foo (>= 1)"], rpm = ["foo >= 1"] }', _depends, {
     "type": "object", "additionalProperties": False,
-    "properties": {"deb": dict(array(DEB_RELATION).schema), "rpm": dict(array(RPM_RELATION).schema)},
+    "properties": {name: dict(relations.schema) for name, relations in _RELATIONS.items()},
 })
 
-VERSION = pattern(r"[0-9][A-Za-z0-9.+~]*", "a version of digits, letters, '.', '+' and '~' that begins with a digit "
-                                           "(a '-' would part the release in both formats)")
-_RELEASE_VERSION = pattern(r"[0-9][A-Za-z0-9.+~]*-[0-9]+", 'VERSION-RELEASE, such as "1.27.0-1"')
+VERSION = pattern(r"[0-9][A-Za-z0-9.+~]{0,99}", "a version of digits, letters, '.', '+' and '~' that begins with a digit "
+                                                "('-' separates the release in both formats), up to 100 characters")
+_RELEASE_VERSION = pattern(r"[0-9][A-Za-z0-9.+~]{0,99}-[0-9]{1,9}", 'VERSION-RELEASE, such as "1.27.0-1"')
 
 
 def _date(value: Any) -> date:

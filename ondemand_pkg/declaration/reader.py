@@ -1,37 +1,37 @@
 """Declarations, read from files.
 
-Knows how a file's tables become containers and how every fault of all files is found in one run; hides TOML.
+Knows how a file's tables become containers and stacks, and how every fault of all files is found in one run; hides TOML.
 """
 
 from __future__ import annotations
 
-import difflib
 import errno
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ondemand_pkg.declaration import writer
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, Field, contradictions, name_fault
-from ondemand_pkg.declaration.lines import KeyLines
+from ondemand_pkg import formats
+from ondemand_pkg.declaration import fields as known_fields
+from ondemand_pkg.declaration import network_values, text_file
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, STACK_FIELDS, Field, contradictions, name_fault
+from ondemand_pkg.declaration.toml_faults import syntax_fault
+from ondemand_pkg.declaration.toml_lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
-from ondemand_pkg.errors import DeclarationError, Fault
-from ondemand_pkg.model import Container, Listen, Port, TcpAddress
+from ondemand_pkg.errors import DeclarationError, Fault, joined
+from ondemand_pkg.frozen import frozen
+from ondemand_pkg.model import Container, Listen, Port, Stack, TcpAddress
 
 LARGEST_FILE = 8 * 1024**2
-TABLES = ("package", "container")
+TABLES = ("package", "container", "stack")
 _REMEDIES = {
-    errno.ENOENT: "; 'ondemand-pkg init IMAGE -o FILE' writes a declaration",
-    errno.EISDIR: "; name the files in it",
-    errno.EACCES: "; be the user who may read it",
+    errno.ENOENT: "'ondemand-pkg init IMAGE -o FILE' writes a declaration",
+    errno.EISDIR: "name the files in it",
+    errno.EINVAL: "give a file of text, or /dev/stdin",
+    errno.EACCES: "run as a user who may read it",
 }
 # Of such a key tomllib keeps every beginning, so that a file of 200 kB takes gigabytes.
 _ENDLESS_KEY = re.compile(r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){50}""")
-# By which bytes a package is known: ar(5), and the lead of an .rpm.
-PACKAGE_MAGICS = {b"!<arch>\n": "deb", b"\xed\xab\xee\xdb": "rpm"}
 
 
 class _LazyLines:
@@ -56,6 +56,8 @@ class _File:
         self.containers: list[Container] = []
         self.listening: list[tuple[str, tuple[Port, ...]]] = []
         self.requiring: dict[str, tuple[str, ...]] = {}
+        self.reaching: dict[str, dict[str, Any]] = {}
+        self.stacks: dict[str, dict[str, Any] | None] = {}  # the arguments of each, None where something is wrong with them
         self._lines = _LazyLines("")
 
     def line(self, *path: str) -> int:
@@ -64,10 +66,10 @@ class _File:
     def place(self, *path: str) -> str:
         return f"{self.path}:{self.line(*path)}"
 
-    def fault(self, message: str, *path: str, where: str = "", found: Any = None) -> None:
+    def fault(self, finding: str, remedy: str, *path: str, where: str = "", found: Any = None) -> None:
         lines = self._lines.get()
         line = lines.of_value(found, *path) if found is not None else lines.of(*path)
-        self.faults.append(Fault(self.path, line, ".".join(path) + where, message))
+        self.faults.append(Fault(self.path, line, ".".join(path) + where, finding, remedy))
 
     def read(self) -> None:
         document = self._parse()
@@ -75,81 +77,100 @@ class _File:
             return
         for key in document:
             if key in BY_KEY:
-                self.fault("this key stands above every table; write a line [container.NAME] above it", key)
+                self.fault("this key is outside any table", "write a line [container.NAME] above it", key)
             elif key not in TABLES:
-                self.fault(f"unknown table; allowed: [package], [container.NAME]{nearest(key, TABLES)}", key)
+                allowed = "allowed: [package], [container.NAME], [stack.NAME]"
+                self.fault("unknown table", joined(allowed, nearest(key, TABLES)), key)
         defaults = self._package(document.get("package", {}))
-        containers = document.get("container", {})
-        if not isinstance(containers, dict):
-            self.fault("allowed: tables [container.NAME]", "container")
-        elif not containers:
-            self.fault("no container is declared; write a table [container.NAME]")
-        else:
-            for name, table in containers.items():
-                self._container(name, table, defaults)
+        kinds = {kind: document.get(kind, {}) for kind in ("container", "stack")}
+        for kind, tables in kinds.items():
+            if not isinstance(tables, dict):
+                self.fault("", f"allowed: tables [{kind}.NAME]", kind)
+        if not any(kinds.values()):
+            self.fault("no container is declared", "write a table [container.NAME]")
+        for kind, read in (("container", self._container), ("stack", self._stack)):
+            if isinstance(kinds[kind], dict):
+                if key := known_fields.key_for_name(kinds[kind]):
+                    self.fault(f"it has no name; {key!r} is taken for one", f"write [{kind}.NAME] instead of [{kind}]", kind)
+                    continue
+                for name, table in kinds[kind].items():
+                    read(name, table, defaults)
 
     def _parse(self) -> dict[str, Any] | None:
         try:
-            with Path(self.path).open("rb") as stream:
-                raw = stream.read(LARGEST_FILE + 1)
-        except OSError as error:
-            self.faults.append(Fault(self.path, 0, "", f"can't be read: {error.strerror}{_REMEDIES.get(error.errno or 0, '')}"))
-            return None
-        package = next((name for magic, name in PACKAGE_MAGICS.items() if raw.startswith(magic)), "")
-        if package:
-            self.faults.append(Fault(self.path, 0, "", f"a .{package}, no declaration; name the file that it was built from, "
-                                     "which it holds as /usr/share/doc/ondemand-NAME/declaration.toml"))
-            return None
-        if len(raw) > LARGEST_FILE:
-            self.faults.append(Fault(self.path, 0, "", f"larger than {LARGEST_FILE // 1024**2} MiB; split it"))
-            return None
-        try:
-            text = raw.decode("utf-8-sig")  # some editors put a mark of three bytes before the text
-        except UnicodeDecodeError as error:
-            self.faults.append(Fault(self.path, raw[:error.start].count(b"\n") + 1, "",
-                                     "not UTF-8; save the file in that encoding"))
+            text = text_file.read(self.path, LARGEST_FILE, lambda number: _REMEDIES.get(number, ""), "split it",
+                                  self._refuse_packages)
+        except DeclarationError as error:
+            self.faults += error.faults
             return None
         if endless := _ENDLESS_KEY.search(text):
             self.faults.append(Fault(self.path, text.count("\n", 0, endless.start()) + 1, "",
-                                     "more than 50 words, parted by dots: no key of a declaration is that long; take some out"))
+                                     "a dotted key with more than 50 parts", "no key of a declaration is that long, shorten it"))
             return None
         try:
             document = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            message, line = _syntax_fault(str(error), text)
+        except (ValueError, RecursionError) as error:
+            is_told = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
+            finding, remedy, line = syntax_fault(str(error) if is_told else "a number of thousands of digits", text)
             if self.path.endswith((".yaml", ".yml", ".container")):
-                message, line = "no declaration; 'ondemand-pkg import' writes one from a Compose or Quadlet file", 0
-            self.faults.append(Fault(self.path, line, "", message))
+                finding, line = "not a declaration", 0
+                remedy = "'ondemand-pkg import' writes one from a Compose or Quadlet file"
+            self.faults.append(Fault(self.path, line, "", finding, remedy))
             return None
         self._lines = _LazyLines(text)
         return document
 
+    def _refuse_packages(self, raw: bytes) -> None:
+        if package := formats.of_content(raw):
+            raise DeclarationError([Fault(
+                self.path, 0, "", f"a .{package.name} package, not a declaration", "give the declaration that it was built from; "
+                "it holds a copy: /usr/share/doc/ondemand-NAME/declaration.toml")])
+
     def _package(self, table: Any) -> dict[str, Any]:
         if not isinstance(table, dict):
-            self.fault("allowed: a table [package]", "package")
+            self.fault("", "allowed: a table [package]", "package")
             return {}
         return self._fields(table, ("package",), [field for field in FIELDS if field.in_package])
 
     def _container(self, name: str, table: Any, defaults: dict[str, Any]) -> None:
-        path = ("container", name)
-        wrong_name = name_fault(name)
-        if wrong_name:
-            self.fault(f"found the name {name!r}; {wrong_name}", *path)
-        if not isinstance(table, dict):
-            self.fault(f"{toml_type(table)} stands where a table [container.{name}] is allowed", *path)
-            return
         faults = len(self.faults)
-        arguments = {**defaults, **self._fields(table, path, FIELDS)}
-        for field in FIELDS:
-            if field.required and field.key not in arguments and field.key not in table:
-                also = " here or in [package]" if field.in_package else ""
-                self.fault(f"missing; write {field.key} = {field.example}{also}", *path, field.key)
-        for key, why in contradictions(arguments):
-            self.fault(why, *path, key)
+        arguments = self._arguments(("container", name), table, defaults, FIELDS)
+        if arguments is None:
+            return
+        if not {"ports", "expose"} & table.keys():
+            self.fault("missing", f"write ports = {BY_KEY['ports'].example}, or expose = {BY_KEY['expose'].example} for other "
+                       "containers alone", "container", name, "ports")
+        for key, why, remedy in contradictions(arguments):
+            self.fault(why, remedy, "container", name, key)
+        self.reaching[name] = arguments
         self.listening.append((name, arguments.get("ports", ())))
         self.requiring[name] = arguments.get("requires", ())
-        if not wrong_name and len(self.faults) == faults:
+        if len(self.faults) == faults:
             self.containers.append(Container(name=name, **arguments))
+
+    def _stack(self, name: str, table: Any, defaults: dict[str, Any]) -> None:
+        faults = len(self.faults)
+        keys = [field.key for field in STACK_FIELDS]
+        arguments = self._arguments(("stack", name), table, {key: value for key, value in defaults.items() if key in keys},
+                                    STACK_FIELDS)
+        self.stacks[name] = arguments if len(self.faults) == faults else None
+
+    def _arguments(self, path: tuple[str, str], table: Any, defaults: dict[str, Any],
+                   fields: Sequence[Field]) -> dict[str, Any] | None:
+        """Return the values of a table by their keys, None where it is no table."""
+        kind, name = path
+        wrong_name = name_fault(name)
+        if wrong_name:
+            self.fault(f"found the name {name!r}", wrong_name, *path)
+        if not isinstance(table, dict):
+            self.fault("", f"expected a table [{kind}.{name}], not {toml_type(table)}", *path)
+            return None
+        arguments = {**defaults, **self._fields(table, path, fields)}
+        for field in fields:
+            if field.required and field.key not in arguments and field.key not in table:
+                also = " here or in [package]" if field.in_package else ""
+                self.fault("missing", f"write {field.key} = {known_fields.suggested(field, table)}{also}", *path, field.key)
+        return arguments
 
     def _fields(self, table: dict[str, Any], path: tuple[str, ...], fields: Iterable[Field]) -> dict[str, Any]:
         known = {field.key: field for field in fields}
@@ -162,30 +183,30 @@ class _File:
             try:
                 value = field.value.parse(raw)
             except Invalid as invalid:
-                for finding in invalid.findings:
-                    self.fault(f"found {show(finding.found)}; {finding.why}", *path, key,
-                               where=finding.where, found=finding.found)
+                for mistake in invalid.mistakes:
+                    self.fault(joined(f"found {show(mistake.found)}", mistake.why), mistake.remedy, *path, key,
+                               where=mistake.where, found=mistake.found)
                 continue
             parsed[key] = value
         return parsed
 
     def _unknown_key(self, key: str, raw: Any, path: tuple[str, ...], known: dict[str, Field]) -> None:
         if isinstance(raw, dict) and "image" in raw:
-            self.fault(f'a name with a dot stands in quotes; write [container."{".".join((*path[1:], key))}"]', *path, key)
+            self.fault("quote a name that contains a dot", f'write [container."{".".join((*path[1:], key))}"]', *path, key)
         elif key in BY_KEY:
-            self.fault("this key belongs to a container; move it to [container.NAME]", *path, key)
+            self.fault("this key belongs to a container", "move it to [container.NAME]", *path, key)
         elif key in FOREIGN_KEYS:
-            self.fault(f"unknown key; {FOREIGN_KEYS[key].replace('NAME', path[-1])}", *path, key)
+            self.fault("unknown key", FOREIGN_KEYS[key].replace("NAME", path[-1]), *path, key)
         else:
-            near = nearest(key, known)
-            allowed = "" if near else f"; allowed: {', '.join(known)}"
-            self.fault(f"unknown key{near}{allowed}", *path, key)
+            self.fault("unknown key", nearest(key, known) or f"allowed: {', '.join(known)}", *path, key)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a question for the nearest known word, or nothing where none is near."""
+    import difflib  # for mistakes alone
+
     matches = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), 1, 0.6)
-    return f'; did you mean "{matches[0]}"?' if matches else ""
+    return f'did you mean "{matches[0]}"?' if matches else ""
 
 
 def show(value: Any) -> str:
@@ -204,32 +225,7 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def _syntax_fault(message: str, text: str) -> tuple[str, int]:
-    """Part tomllib's message from the line that it names, and add what to do where that can be seen."""
-    stem, _, place = message.rpartition(" (at ")
-    if not stem:
-        return f"no valid TOML: {message}", 0
-    told = f"no valid TOML: {stem[0].lower()}{stem[1:]}"
-    if place.startswith("end of document"):
-        return f"{told}, at the end of the file", text.count("\n") + 1
-    line = int(place.removeprefix("line ").split(",")[0])
-    column = int(place.rstrip(")").rpartition("column ")[2])
-    return f"{told}, at column {column}{_remedy(stem, text.split(chr(10))[line - 1:][:1], column)}", line
-
-
-def _remedy(stem: str, lines: list[str], column: int) -> str:
-    if stem.startswith("Cannot declare"):
-        return "; it is declared above; give this one another name, or write its keys there"
-    if stem.startswith("Cannot overwrite"):
-        return "; the key stands above too; leave one of the two out"
-    rest = lines[0][column - 1:].strip() if lines else ""
-    if rest[:1] in tuple("\u201c\u201d\u201e\u2018\u2019"):
-        return "; write straight quotes"
-    bare = re.match(r"[A-Za-z][^\s#\"']*", rest) if stem.startswith("Invalid value") else None
-    return f"; a text stands in quotes: {writer.value(bare[0])}" if bare else ""
-
-
-@dataclass(frozen=True)
+@frozen
 class Declared:
     """A container and where it is declared."""
 
@@ -248,10 +244,28 @@ def read(paths: Iterable[str]) -> list[Container]:
 
 
 def read_declared(paths: Iterable[str]) -> list[Declared]:
-    """Return the containers of some files, in their order, with their places.
+    """Return the containers of some files, in their order, with their places; raises DeclarationError as ``read_site`` does."""
+    return read_site(paths).declared
+
+
+@frozen
+class Site:
+    """Everything that some files declare: the containers with their places, and the stacks."""
+
+    declared: list[Declared]
+    stacks: list[Stack]
+
+    @property
+    def packaged(self) -> list[Container | Stack]:
+        """What becomes a package, in the order of declaration: containers first."""
+        return [*(one.container for one in self.declared), *self.stacks]
+
+
+def read_site(paths: Iterable[str]) -> Site:
+    """Return what some files declare.
 
     Raises DeclarationError with every fault of all of them: their own, names declared twice, addresses on
-    which two of them listen, and containers that require each other in a circle.
+    which two of them listen, dependency cycles, and members that no file declares.
     """
     files = []
     for path in dict.fromkeys(paths):
@@ -260,56 +274,123 @@ def read_declared(paths: Iterable[str]) -> list[Declared]:
         files.append(file)
     _find_clashes(files)
     _find_circles(files)
+    _find_wrong_ways(files)
+    stacks = list(_stacks(files))
     faults = [fault for file in files for fault in file.faults]
     if faults:
         raise DeclarationError(faults)
-    return [Declared(container, file.path, file) for file in files for container in file.containers]
+    return Site([Declared(container, file.path, file) for file in files for container in file.containers], stacks)
+
+
+def _find_wrong_ways(files: list[_File]) -> None:
+    """Find what is wrong with how containers reach each other."""
+    places = {name: file for file in reversed(files) for name in file.reaching}
+    reaching = {name: arguments for file in reversed(files) for name, arguments in file.reaching.items()}
+    for name, key, finding, remedy in network_values.clashes(reaching):
+        places[name].fault(finding, remedy, "container", name, key)
+
+
+def _stacks(files: list[_File]) -> Iterator[Stack]:
+    """Yield the stacks once everything else is read; find members that no file declares, and stacks where none may be."""
+    containers = {container.name: container for file in files for container in file.containers}
+    known = {name for file in files for name in file.requiring}
+    stacks = {name for file in files for name in file.stacks}
+    for file in files:
+        for name, arguments in file.reaching.items():
+            named = [("requires", other, other) for other in arguments.get("requires", ())]
+            named += [("links", link.target, str(link)) for link in arguments.get("links", ())]
+            for key, other, written in named:
+                if other in stacks - known:
+                    file.fault(f'"{other}" is a stack', "name the members that are to be woken", "container", name, key,
+                               found=written)
+        for name, stack in file.stacks.items():
+            members = (stack or {}).get("members", tuple(file.requiring))
+            if not members and stack is not None:
+                file.fault("the file declares no container", f"write members = {STACK_FIELDS[0].example}", "stack", name)
+            for index, member in enumerate(members):
+                reason = ("it is a member twice" if member in members[:index] else "" if member in known else
+                          "a stack can't be a member of a stack" if member in stacks else "none of the given files declares it")
+                if reason:
+                    near = "" if member in known else nearest(member, known)
+                    file.fault(f'found "{member}"; {reason}', near or "name containers of the files of this call, each once",
+                               "stack", name, "members", where=f"[{index}]", found=member)
+            if stack is not None and containers.keys() >= set(members):
+                yield Stack(name=name, **{**stack, "members": tuple(containers[member] for member in members)})
 
 
 def _find_clashes(files: list[_File]) -> None:
     """Find names declared twice and addresses that two containers listen on, those with other faults included."""
-    names: dict[str, _File] = {}
+    names: dict[str, str] = {}
     taken: dict[int | str, list[tuple[Listen, str, _File]]] = {}
     for file in files:
         for name, ports in file.listening:
             if name in names:
-                file.fault(f"the name is declared at {names[name].place('container', name)} too; "
-                           "a site has one container of a name", "container", name)
+                file.fault(f"the name is already declared at {names[name]}", "names must be unique within a site", "container",
+                           name)
                 continue
-            names[name] = file
+            names[name] = file.place("container", name)
             for index, port in enumerate(ports):
                 slot = port.listen.port if isinstance(port.listen, TcpAddress) else port.listen.path
                 for listen, other, other_file in taken.setdefault(slot, []):
                     if port.listen.overlaps(listen):
                         file.fault(f'found "{port}"; the container {other!r} ({other_file.place("container", other, "ports")}) '
-                                   f'listens on "{listen}" already; give one of them another address',
+                                   f'already listens on "{listen}"', "give one of them another address",
                                    "container", name, "ports", where=f"[{index}]", found=str(port))
                         break
                 taken[slot].append((port.listen, name, file))
+    for file in files:
+        for name in file.stacks:
+            if name in names:
+                file.fault(f"the name is already declared at {names[name]}",
+                           "names must be unique within a site, those of containers and stacks together", "stack", name)
+            else:
+                names[name] = file.place("stack", name)
 
 
 def _find_circles(files: list[_File]) -> None:
     """Find containers that would wait for each other, each circle once; names of other declarations end a search."""
     requiring = {name: required for file in reversed(files) for name, required in file.requiring.items()}
+    suspects = _on_circles(requiring)
     told: set[str] = set()
     for file in files:
         for name in file.requiring:
-            circle = _circle(name, requiring)
+            circle = _circle(name, suspects) if name in suspects and name not in told else []
             if circle and told.isdisjoint(circle):
                 told.update(circle)
-                file.fault(f"found a circle, {' -> '.join([*circle, name])}, in which each would wait for the next one; "
+                way = circle if len(circle) <= 20 else [*circle[:10], f"({len(circle) - 11} more)", circle[-1]]
+                file.fault(f"dependency cycle {' -> '.join([*way, name])}: each would wait for the next one",
                            "leave one of these names out", "container", name, "requires", found=[*circle, name][1])
 
 
-def _circle(start: str, requiring: dict[str, tuple[str, ...]]) -> list[str]:
+def _on_circles(requiring: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """Return what is left once names that require nothing of what is left are taken away again and again."""
+    left = {name: {other for other in required if other in requiring} for name, required in requiring.items()}
+    required_by: dict[str, list[str]] = {}
+    for name, required in left.items():
+        for other in required:
+            required_by.setdefault(other, []).append(name)
+    ends = [name for name, required in left.items() if not required]
+    for end in ends:
+        for name in required_by.get(end, ()):
+            left[name].discard(end)
+            if not left[name]:
+                ends.append(name)
+        del left[end]
+    return {name: [other for other in requiring[name] if other in left] for name in left}
+
+
+def _circle(start: str, requiring: dict[str, list[str]]) -> list[str]:
     """Return the shortest way from a name back to itself, without its last step, or nothing."""
-    ways = [[start]]
-    seen: set[str] = set()
-    for way in ways:
-        for name in requiring.get(way[-1], ()):
-            if name == start:
-                return way
-            if name not in seen:
-                seen.add(name)
-                ways.append([*way, name])
+    before: dict[str, str] = {}
+    names = [start]
+    for name in names:
+        for other in requiring[name]:
+            if other == start:
+                way = [name]
+                while way[-1] != start:
+                    way.append(before[way[-1]])
+                return way[::-1]
+            if other not in before:
+                before[other] = name
+                names.append(other)
     return []

@@ -6,9 +6,10 @@ Knows the forms (help, reference page, JSON Schema); hides that all of them come
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, NAME, Field
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, NAME, STACK_FIELDS, Field
 
 
 def summary() -> str:
@@ -22,10 +23,10 @@ def _short(field: Field) -> str:
     return text + (" (required)" if field.required else "")
 
 
-def markdown() -> str:
+def markdown(fields: Sequence[Field] = FIELDS) -> str:
     """Return the table of keys for the reference page."""
     lines = ["| key | takes | default | what it does |", "|---|---|---|---|"]
-    for field in FIELDS:
+    for field in fields:
         default = "required" if field.required else f"`{field.default}`" if field.default else ""
         place = " Also in `[package]`." if field.in_package else ""
         allowed = html.escape(field.value.allowed, quote=False).replace("|", "\\|")
@@ -40,14 +41,22 @@ def schema() -> dict[str, Any]:
         "title": "ondemand-pkg declaration",
         "type": "object",
         "additionalProperties": False,
-        "required": ["container"],
+        "anyOf": [{"required": ["container"]}, {"required": ["stack"]}],
         "properties": {
             "package": _table([field for field in FIELDS if field.in_package], []),
             "container": {
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": {"pattern": NAME.schema["pattern"]},
-                "additionalProperties": _table(list(FIELDS), [f.key for f in FIELDS if f.required and not f.in_package]),
+                "additionalProperties": {
+                    **_table(list(FIELDS), [f.key for f in FIELDS if f.required and not f.in_package]),
+                    "anyOf": [{"required": ["ports"]}, {"required": ["expose"]}]},
+            },
+            "stack": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": NAME.schema["pattern"]},
+                "additionalProperties": _table(list(STACK_FIELDS), []),
             },
         },
     }

@@ -6,17 +6,19 @@ Knows each rule's name, how much weight it has, why it is one and what to do; hi
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from ondemand_pkg.frozen import frozen
 
 
 class Severity(enum.Enum):
-    """How much a finding weighs: a WARNING is told always, a NOTE where more is asked for (--verbose)."""
+    """How serious a finding is: an ERROR makes `check` fail, a WARNING is always shown, a NOTE only with --verbose."""
 
+    ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
 
 
-@dataclass(frozen=True)
+@frozen
 class Rule:
     """One rule; ``key`` is the key of the declaration that a finding points at."""
 
@@ -28,28 +30,52 @@ class Rule:
 
 
 RULES = {rule.name: rule for rule in (
-    Rule("moving-tag", Severity.WARNING, "image", "An image without a tag, or tagged `latest`, is another one on each host and "
-         "each day; a downgrade of the package does not bring the old one back.",
-         'name a version, such as "nginx:1.27", or a digest'),
-    Rule("tag-not-pinned", Severity.NOTE, "image", "A tag may be moved by who publishes the image; a digest never changes.",
-         "write pin = true, or the digest behind the image: NAME:TAG@sha256:..."),
-    Rule("secret-in-env", Severity.WARNING, "env", "What stands in `env` is in the package, which everybody may read, and in its "
-         "repository.", "write it into /etc/ondemand/NAME.env on each host"),
-    Rule("no-memory-limit", Severity.NOTE, "memory", "A container without a limit may take all memory of the host.",
+    Rule("own-socket", Severity.ERROR, "create_args", "With `--network=host`, the container has the host's addresses. If systemd "
+         "listens on its port there for an entry of `ports`, the container can't, and a client would be led back to where it "
+         "came from; each start fails with this reason.",
+         'listen on another port, as in ports = ["80:8080"], or leave the option --network out'),
+    Rule("moving-tag", Severity.WARNING, "image", "An image without a tag, or tagged `latest`, can differ from host to host and "
+         "from day to day; downgrading the package does not bring the old image back.",
+         'specify a version, such as "nginx:1.27", or a digest'),
+    Rule("tag-not-pinned", Severity.NOTE, "image", "The publisher can move a tag to another image; a digest never changes.",
+         "write pin = true, or append the digest to the image: NAME:TAG@sha256:..."),
+    Rule("secret-in-env", Severity.WARNING, "env", "Values in `env` end up in the package and its repository, where anyone can "
+         "read them.", "write it into /etc/ondemand/NAME.env on each host"),
+    Rule("secret-in-arguments", Severity.WARNING, "command", "Commands, labels, health checks and options of `create_args` end "
+         "up in the package and its repository as `env` does, and are shown by `ps` and the engine's `inspect` besides.",
+         "give the container a variable or a file instead: write it into /etc/ondemand/NAME.env on each host"),
+    Rule("no-memory-limit", Severity.NOTE, "memory", "A container without a limit can use all of the host's memory.",
          'write memory = "256m"'),
-    Rule("readiness-by-port", Severity.NOTE, "ready", "A port that takes connections is not always a service that answers.",
+    Rule("readiness-by-port", Severity.NOTE, "ready", "A port can accept connections before the service is ready to "
+         "answer.",
          'write ready = { http = "/healthz" }, or { healthcheck = true } where the image has one'),
-    Rule("runs-as-root", Severity.WARNING, "user", "`user` overrides the user that the image chose, with the one who may do "
-         "everything. `check` asks no engine which user that is: `user = \"root\"` is told even where the image has no other, "
-         "and a container without `user` is not, though its image may run as root; `ondemand-pkg init IMAGE` writes which user "
-         "it has.", "leave the key out, or name another user"),
-    Rule("privileged", Severity.WARNING, "create_args", "`--privileged` gives the container the host.",
-         "name the capability or the device that is needed: cap_add, or --device in create_args"),
-    Rule("engine-socket", Severity.WARNING, "volumes", "Who may write to the engine's socket is root of the host.",
-         "do without the socket, or put a proxy before it that allows what is needed"),
-    Rule("shared-volume", Severity.WARNING, "volumes", "Two containers write to one volume or directory; most servers expect to "
-         "be alone with their data, and a purge of one package may delete the volume of the other.",
+    Rule("runs-as-root", Severity.WARNING, "user", "`user` overrides the image's user with root. `check` does not inspect the "
+         "image: `user = \"root\"` is reported even if the image runs as root anyway, and a container without `user` is not "
+         "reported, even if its image runs as root; `ondemand-pkg init IMAGE` shows the image's user.",
+         "leave the key out, or choose another user"),
+    Rule("privileged", Severity.WARNING, "create_args", "`--privileged` gives the container full control of the host.",
+         "grant only the capability or device that is needed: cap_add, or --device in create_args"),
+    Rule("newer-option", Severity.WARNING, "create_args", "The option does not exist in every release of the engine that the "
+         "supported distributions have: on hosts with an older one, the container can't be created.",
+         "leave it out, or install the package on hosts with a newer engine only"),
+    Rule("one-engine", Severity.NOTE, "create_args", "An option that only one engine takes makes the package that engine's "
+         "alone.", "leave it out, or write the key engine too"),
+    Rule("engine-socket", Severity.WARNING, "volumes", "Anyone who can write to the engine's socket is root on the host.",
+         "do without the socket, or put a proxy in front of it that allows only what is needed"),
+    Rule("shared-volume", Severity.WARNING, "volumes", "Two containers write to the same volume or directory; most servers "
+         "expect exclusive access to their data, and purging one package can delete the other's volume.",
          "give one of them another volume, or mount it read-only (:ro)"),
-    Rule("requires-unknown", Severity.NOTE, "requires", "No file of this call declares the container that is required.",
-         "check all files of the site in one call, or correct the name"),
+    Rule("requires-unknown", Severity.NOTE, "requires", "None of the given files declares the required container.",
+         "check all files of the site together, or correct the name"),
+    Rule("links-unknown", Severity.WARNING, "links", "None of the given files declares the linked container. Its name leads to "
+         "an address at which nothing listens, unless a package of that name is installed.",
+         "check all files of the site together, or correct the name"),
+    Rule("requires-misspelt", Severity.WARNING, "requires", "None of the given files declares the required container, but one "
+         "declares a name that differs in a letter. A package that requires one that does not exist can't be installed.",
+         "correct the name, or check all files of the site together"),
+    Rule("required-unreachable", Severity.WARNING, "requires", "The required container listens on 127.0.0.1 or ::1 only. These "
+         "addresses lead to the container itself in each container, so this one is woken, but can't be connected to.",
+         "let it listen on the engine's bridge too: ports = [\"172.17.0.1:5432:5432\"]"),
 )}
+
+SILENCEABLE = [rule.name for rule in RULES.values() if rule.severity is not Severity.ERROR]

@@ -10,39 +10,45 @@ import contextlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, datetime
 from typing import Any
 
 from ondemand_pkg.declaration import writer
+from ondemand_pkg.errors import joined
+from ondemand_pkg.frozen import frozen
 
 
-@dataclass(frozen=True)
-class Finding:
+@frozen
+class Mistake:
     """One thing that is wrong in a value.
 
-    ``where`` is the path below the key (``[2]``, ``.timeout``), ``found`` what stands there, ``why`` what is
-    allowed instead.
+    ``where`` is the path below the key (``[2]``, ``.timeout``), ``found`` what stands there, ``remedy`` what is allowed instead,
+    ``why`` what is wrong with it, empty where the remedy says so.
     """
 
     found: Any
-    why: str
+    remedy: str
     where: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        return joined(self.why, self.remedy)
 
 
 class Invalid(ValueError):
     """A value that is not allowed, by everything that is wrong in it."""
 
-    def __init__(self, found: Any, why: str, where: str = "") -> None:
-        super().__init__(why)
-        self.findings: tuple[Finding, ...] = (Finding(found, why, where),)
+    def __init__(self, found: Any, remedy: str, where: str = "", why: str = "") -> None:
+        super().__init__(remedy)
+        self.mistakes: tuple[Mistake, ...] = (Mistake(found, remedy, where, why),)
 
 
 class Parts:
     """The parts of a value, each checked by itself, so that what is wrong in all of them is told at once."""
 
     def __init__(self) -> None:
-        self._findings: list[Finding] = []
+        self._mistakes: list[Mistake] = []
 
     @contextlib.contextmanager
     def part(self, where: str) -> Iterator[None]:
@@ -50,17 +56,17 @@ class Parts:
         try:
             yield
         except Invalid as invalid:
-            self._findings += [replace(finding, where=where + finding.where) for finding in invalid.findings]
+            self._mistakes += [replace(mistake, where=where + mistake.where) for mistake in invalid.mistakes]
 
     def check(self) -> None:
         """Raise Invalid if something is wrong in any part."""
-        if self._findings:
-            invalid = Invalid(self._findings[0].found, self._findings[0].why)
-            invalid.findings = tuple(self._findings)
+        if self._mistakes:
+            invalid = Invalid(self._mistakes[0].found, self._mistakes[0].remedy)
+            invalid.mistakes = tuple(self._mistakes)
             raise invalid
 
 
-@dataclass(frozen=True)
+@frozen
 class Value:
     """A kind of value: ``parse`` turns what TOML gave into what the model holds, or raises Invalid."""
 
@@ -79,7 +85,7 @@ def toml_type(value: Any) -> str:
 def expect(value: Any, kind: type, allowed: str) -> None:
     """Raise Invalid unless a value is of one of TOML's types."""
     if type(value) is not kind:
-        raise Invalid(value, f"{toml_type(value)} stands where {allowed} is allowed")
+        raise Invalid(value, f"expected {allowed}, not {toml_type(value)}")
 
 
 def check_text(value: str, allowed: str) -> None:
@@ -88,23 +94,22 @@ def check_text(value: str, allowed: str) -> None:
     Control characters and line separators end a line somewhere; systemd takes a line with a noncharacter for
     invalid UTF-8 and ignores it (unichar_is_valid); bidirectional controls show another text than the one that is there.
     """
-    for character in value:
+    for character in () if value.isprintable() else value:
         code = ord(character)
         if (unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or code & 0xFFFE == 0xFFFE
                 or 0xFDD0 <= code <= 0xFDEF or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 or code == 0xFEFF):
-            raise Invalid(value, f"U+{code:04X} can't stand in it; allowed: {allowed}")
+            raise Invalid(value, f"allowed: {allowed}", why=f"U+{code:04X} is not allowed in it")
 
 
 def pattern(expression: str, allowed: str, flags: int = 0) -> Value:
-    """A string that matches a regular expression as a whole."""
-    compiled = re.compile(expression, flags)
+    """A string that matches a regular expression as a whole, which is compiled for the first value that it checks."""
 
     def parse(value: Any) -> str:
-        if type(value) in (int, float) and compiled.fullmatch(str(value)):
-            raise Invalid(value, f'{toml_type(value)} stands where a string is allowed; write "{value}"')
+        if type(value) in (int, float) and re.fullmatch(expression, str(value), flags):
+            raise Invalid(value, f'write "{value}"', why=f"expected a string, not {toml_type(value)}")
         expect(value, str, allowed)
         check_text(value, allowed)
-        if not compiled.fullmatch(value):
+        if not re.fullmatch(expression, value, flags):
             raise Invalid(value, f"allowed: {allowed}")
         return str(value)
 
@@ -118,7 +123,7 @@ def line(allowed: str, longest: int) -> Value:
         expect(value, str, allowed)
         check_text(value, allowed)
         if not value.strip() or value != value.strip() or len(value) > longest:
-            raise Invalid(value, f"allowed: {allowed}, 1 to {longest} characters, no white space around it")
+            raise Invalid(value, f"allowed: {allowed}, 1 to {longest} characters, without leading or trailing white space")
         return str(value)
 
     return Value(allowed, parse, {"type": "string", "minLength": 1, "maxLength": longest})
@@ -140,8 +145,9 @@ def array(item: Value, minimum: int = 0) -> Value:
     def parse(value: Any) -> tuple[Any, ...]:
         allowed = f"an array of: {item.allowed}"
         if type(value) is not list:
-            hint = f"; write [{writer.value(value)}]" if type(value) is str else ""
-            raise Invalid(value, f"{toml_type(value)} stands where {allowed} is allowed{hint}")
+            if type(value) is str:
+                raise Invalid(value, f"write [{writer.value(value)}]", why=f"expected {allowed}, not a string")
+            expect(value, list, allowed)
         if len(value) < minimum:
             raise Invalid(value, f"allowed: {allowed}, at least {minimum}")
         parsed, parts = [], Parts()
@@ -164,7 +170,7 @@ def mapping(key: Value, item: Value) -> Value:
     def parse(value: Any) -> dict[str, Any]:
         if type(value) is list and value and all(type(element) is str and "=" in element for element in value):
             table = writer.value(dict(element.split("=", 1) for element in value))
-            raise Invalid(value, f"an array stands where {allowed} is allowed; write {table}")
+            raise Invalid(value, f"write {table}", why=f"expected {allowed}, not an array")
         expect(value, dict, allowed)
         parsed, parts = {}, Parts()
         for name, element in value.items():
@@ -172,8 +178,7 @@ def mapping(key: Value, item: Value) -> Value:
                 key.parse(name)
                 if type(element) in (int, float, bool):
                     written = str(element).lower() if type(element) is bool else str(element)
-                    raise Invalid(element, f'{toml_type(element)} stands where {item.allowed} is allowed; '
-                                           f'write "{written}"')
+                    raise Invalid(element, f'write "{written}"', why=f"expected {item.allowed}, not {toml_type(element)}")
                 parsed[name] = item.parse(element)
         parts.check()
         return parsed
@@ -227,19 +232,19 @@ _SPAN_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zµ]*)")
 SPAN = 'a time span above 0 as systemd writes it, such as "10s", "1min 30s" or "2h"'
 
 
-def time_span(value: Any) -> float:
-    """Return a time span in seconds (systemd.time(7)); raise Invalid."""
-    expect(value, str, SPAN)
+def time_span(value: Any, allowed: str = SPAN) -> float:
+    """Return a time span in seconds (systemd.time(7)); raise Invalid, which says what is ``allowed``."""
+    expect(value, str, allowed)
     position, total = 0, 0.0
     text = value.rstrip()
     while position < len(text):
         part = _SPAN_PART.match(text, position)
         if part is None or part[2] not in _SECONDS:
-            raise Invalid(value, f"allowed: {SPAN}")
+            raise Invalid(value, f"allowed: {allowed}")
         total += float(part[1]) * _SECONDS[part[2]]
         position = part.end()
     if not 0 < total < 1e9:
-        raise Invalid(value, f"allowed: {SPAN}")
+        raise Invalid(value, f"allowed: {allowed}")
     return total
 
 

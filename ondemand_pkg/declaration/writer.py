@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import Any
+
+from ondemand_pkg.frozen import frozen
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WIDTH = 100  # columns that an array or a table may take on one line
@@ -22,14 +24,18 @@ _ESCAPED = re.compile(rf'["\\{_UNSEEN_CHARACTERS}]')
 _SHORT_ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
-    """One [container.NAME]: its values by key, in their order, the remarks above it and above single keys."""
+    """One [container.NAME]: its values by key, in their order, the remarks above it and above single keys.
+
+    ``kind`` is what stands before the name.
+    """
 
     name: str
     values: Mapping[str, Any]
     remarks: Sequence[str] = ()
     of_key: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kind: str = "container"
 
 
 def declaration(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
@@ -40,7 +46,7 @@ def declaration(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
     """
     blocks = ["".join(map(_comment, remarks))] if remarks else []
     for table in tables:
-        head = f"container.{key(table.name)}"
+        head = f"{table.kind}.{key(table.name)}"
         lines = [*map(_comment, table.remarks), f"[{head}]\n"]
         below = {name: item for name, item in table.values.items() if isinstance(item, Mapping) and len(value(item)) > _WIDTH}
         for name, item in table.values.items():
@@ -75,7 +81,7 @@ def value(item: Any) -> str:
         return "[" + ", ".join(map(value, item)) + "]"
     if isinstance(item, Mapping):
         return "{ " + ", ".join(f"{key(name)} = {value(inner)}" for name, inner in item.items()) + " }" if item else "{}"
-    raise ValueError(f"TOML has no {type(item).__name__}")
+    raise ValueError(f"TOML does not have a type for {type(item).__name__}")
 
 
 def _laid_out(item: Any) -> str:
@@ -91,7 +97,7 @@ def _escaped(match: re.Match[str]) -> str:
     if character in _SHORT_ESCAPES:
         return _SHORT_ESCAPES[character]
     if 0xD800 <= code <= 0xDFFF:
-        raise ValueError(f"U+{code:04X} can't stand in a TOML file")
+        raise ValueError(f"U+{code:04X} is not allowed in a TOML file")
     return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from ondemand_pkg.formats.blocks import Part
+from ondemand_pkg.frozen import frozen
 
-_MAGIC = b"!<arch>\n"
+MAGIC = b"!<arch>\n"
 _HEADER = 60
 LARGEST_MEMBER = 10**10 - 1  # bytes that the ten digits of a size can tell
 
@@ -34,7 +34,7 @@ class Writer:
     def __init__(self, stream: BinaryIO, timestamp: int) -> None:
         self._stream = stream
         self._timestamp = timestamp
-        stream.write(_MAGIC)
+        stream.write(MAGIC)
 
     @contextlib.contextmanager
     def member(self, name: str) -> Iterator[BinaryIO]:
@@ -48,7 +48,7 @@ class Writer:
         end = self._stream.tell()
         size = end - start - _HEADER
         if size > LARGEST_MEMBER:
-            raise ValueError(f"{name}: {size} bytes are more than {LARGEST_MEMBER}")
+            raise ValueError(f"{name}: {size} bytes exceed the limit of {LARGEST_MEMBER}")
         self._stream.seek(start)
         self._stream.write(self._header(name, size))
         self._stream.seek(end)
@@ -59,7 +59,7 @@ class Writer:
         return f"{name:<16}{self._timestamp:<12}{0:<6}{0:<6}{'100644':<8}{size:<10}`\n".encode("ascii")
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """A member that was found: its mtime in seconds since the epoch, and where its content lies, in bytes."""
 
@@ -77,13 +77,13 @@ class Member:
 def members(stream: BinaryIO) -> list[Member]:
     """Return the members of an archive, as dpkg reads them (a `/` may end a name).
 
-    Raises ValueError for what is no ar archive or breaks off.
+    Raises ValueError for what is not an ar archive or is truncated.
     """
     end = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    if stream.read(len(_MAGIC)) != _MAGIC:
-        raise ValueError("it is no ar archive")
-    found, position = [], len(_MAGIC)
+    if stream.read(len(MAGIC)) != MAGIC:
+        raise ValueError("it is not an ar archive")
+    found, position = [], len(MAGIC)
     while position < end:
         stream.seek(position)
         header = stream.read(_HEADER)
@@ -92,7 +92,7 @@ def members(stream: BinaryIO) -> list[Member]:
             raise ValueError("the ar archive is damaged")
         mtime, size = header[16:28].strip(), header[48:58].strip()
         if not size.isdigit() or not mtime.isdigit() or position + int(size) > end:
-            raise ValueError("the ar archive breaks off")
+            raise ValueError("the ar archive is truncated")
         name = header[:16].decode("ascii", "replace").rstrip(" ").removesuffix("/")
         found.append(Member(name, int(mtime), position, int(size)))
         position += int(size) + int(size) % 2

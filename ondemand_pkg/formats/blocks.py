@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ondemand_pkg.package import BLOCK, Stored
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, SupportsWrite, WriteableBuffer
 
 LARGEST_KEPT = 64 * 2**20  # bytes of all contents of one package that are kept
 _LARGEST_FILE = BLOCK  # bytes of one of them; what is read in a package of this project is smaller
@@ -49,7 +49,7 @@ def sha256(stream: Readable) -> str:
 class Part(io.RawIOBase):
     """The next bytes of a stream, as a stream of their own.
 
-    Raises ValueError, which names ``what`` breaks off, where the stream ends before.
+    Raises ValueError, which says that ``what`` is truncated, where the stream ends before.
     """
 
     def __init__(self, stream: BinaryIO, size: int, what: str) -> None:
@@ -68,7 +68,7 @@ class Part(io.RawIOBase):
             return 0
         block = self._stream.read(len(view))
         if not block:
-            raise ValueError(f"{self._what} breaks off")
+            raise ValueError(f"{self._what} is truncated")
         view[:len(block)] = block
         self._left -= len(block)
         return len(block)
@@ -96,6 +96,32 @@ class Digested(io.RawIOBase):
     def sha256(self) -> str:
         """Return the digest, in hexadecimal digits."""
         return self._digest.hexdigest()
+
+
+class Measured(io.RawIOBase):
+    """A stream that passes on what is written to it, and knows size in bytes and digests of that."""
+
+    def __init__(self, stream: SupportsWrite[bytes], *algorithms: str) -> None:
+        self._stream = stream
+        self._digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+        self.size = 0
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write data; return how many bytes."""
+        size = memoryview(data).nbytes
+        for digest in self._digests.values():
+            digest.update(data)
+        self._stream.write(bytes(data))
+        self.size += size
+        return size
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self.size
+
+    def hexdigest(self, algorithm: str) -> str:
+        """Return a digest, in hexadecimal digits."""
+        return self._digests[algorithm].hexdigest()
 
 
 class Keeper:

@@ -31,7 +31,7 @@ def check(package: Package, largest: int) -> None:
             check_field(relation, kind)
     for name, text in package.scripts.items():
         if "\0" in text:
-            raise ValueError(f"{name}: a script holds a NUL")
+            raise ValueError(f"{name}: a script contains a NUL")
     if package.release < 1:
         raise ValueError(f"release: {package.release} is below 1")
     if not 0 <= package.timestamp <= LATEST:
@@ -40,7 +40,7 @@ def check(package: Package, largest: int) -> None:
     _check_entries(package.entries)
     size = sum(entry.size for entry in package.entries)
     if size > largest:
-        raise ValueError(f"the files have {size} bytes; {largest} are the most that the format holds")
+        raise ValueError(f"the files take {size} bytes; the format allows {largest}")
 
 
 def _check_changelog(changelog: Iterable[ChangelogEntry]) -> None:
@@ -64,7 +64,7 @@ def _check_entries(entries: Iterable[Entry]) -> None:
         if not path.startswith("/") or path.startswith("//") or path == "/" or posixpath.normpath(path) != path:
             raise ValueError(f"path: {path!r} is not absolute, normalised and below /")
         if path in by_path:
-            raise ValueError(f"path: {path!r} stands twice")
+            raise ValueError(f"path: {path!r} occurs twice")
         by_path[path] = entry
         _check_entry(entry)
     for path in by_path:

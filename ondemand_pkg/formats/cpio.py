@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ondemand_pkg.formats.blocks import Part, blocks, drain
+from ondemand_pkg.frozen import frozen
 from ondemand_pkg.package import BLOCK
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LONGEST_NAME = 2**16  # bytes; Linux takes a path of 4096
 _WHAT = "its cpio archive"
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """One member that was found: ``mode`` with the file type's bits, ``size`` in bytes.
 
@@ -77,12 +77,12 @@ class Writer:
 def members(stream: BinaryIO) -> Iterator[Member]:
     """Yield the members of a cpio archive.
 
-    Raises ValueError for another kind of archive and for one that breaks off.
+    Raises ValueError for another kind of archive and for a truncated one.
     """
     while True:
         header = _exactly(stream, _HEADER)
         if header[:6] != _MAGIC.encode("ascii"):
-            raise ValueError("its payload is no newc cpio archive")
+            raise ValueError("its payload is not a newc cpio archive")
         try:
             numbers = [int(header[start:start + 8], 16) for start in range(6, _HEADER, 8)]
         except ValueError:

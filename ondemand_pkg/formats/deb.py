@@ -1,38 +1,37 @@
 """The .deb writer.
 
 Knows deb(5), deb-control(5) and the order in which dpkg-deb and debhelper write; hides ar, tar and xz behind
-``filename`` and ``write``.
+``file_name`` and ``write``.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tarfile
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from ondemand_pkg.formats import ar, xz
 from ondemand_pkg.formats.checks import check
+from ondemand_pkg.formats.deb822 import RELATIONS
 from ondemand_pkg.formats.text import fold
 from ondemand_pkg.package import Entry, Kind, Package, Role
 
-# deb-control(5), in the order of Dpkg::Control::FieldsCore.
-RELATIONS = ("Pre-Depends", "Depends", "Recommends", "Suggests", "Enhances", "Conflicts", "Breaks", "Replaces",
-             "Provides")
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 ARCHITECTURE = "all"
 # Bytes of files; a little less than the ar archive takes, for the heads of the tar archive's members and for xz, which makes
 # what can't be compressed larger.
 LARGEST = ar.LARGEST_MEMBER - 2**24
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Policy 5.6.1
+BUILT_BY = "X-Ondemand-Pkg"  # Policy 5.7: a field of one's own begins with X-
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Policy 5.6.1
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.+~-]*")  # Policy 5.6.12, without an epoch
 _TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.DIRECTORY: tarfile.DIRTYPE, Kind.SYMLINK: tarfile.SYMTYPE}
 
 
-def filename(package: Package) -> str:
-    """Return NAME_VERSION-RELEASE_all.deb (deb-filename; Policy 5.6.12 for the parts)."""
-    return f"{package.name}_{_version(package)}_{ARCHITECTURE}.deb"
+def file_name(name: str, version: str, architecture: str) -> str:
+    """Return NAME_VERSION-RELEASE_ARCHITECTURE.deb, in which an epoch has no place (Policy 5.6.12)."""
+    return f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
 
 
 def write(package: Package, stream: BinaryIO) -> None:
@@ -52,22 +51,18 @@ def write(package: Package, stream: BinaryIO) -> None:
 
 def _check(package: Package) -> None:
     check(package, LARGEST)
-    if not _NAME.fullmatch(package.name):
-        raise ValueError(f"name: {package.name!r} is no Debian package name (Policy 5.6.1)")
+    if not NAME.fullmatch(package.name):
+        raise ValueError(f"name: {package.name!r} is not a Debian package name (Policy 5.6.1)")
     if not _VERSION.fullmatch(package.version):
-        raise ValueError(f"version: {package.version!r} is no Debian upstream version (Policy 5.6.12)")
+        raise ValueError(f"version: {package.version!r} is not a Debian upstream version (Policy 5.6.12)")
     for relation in package.relations:
         if relation.title() not in RELATIONS:
-            raise ValueError(f"relations: {relation!r} is none of a .deb")
+            raise ValueError(f"relations: a .deb does not have {relation!r}")
     for name, text in package.scripts.items():
         if name not in SCRIPTS:
-            raise ValueError(f"scripts: {name!r} is none of a .deb")
-        if not text.startswith("#!"):  # dpkg executes it as it stands
+            raise ValueError(f"scripts: a .deb does not have {name!r}")
+        if not text.startswith("#!"):  # dpkg executes it directly
             raise ValueError(f"scripts: {name} does not start with #!")
-
-
-def _version(package: Package) -> str:
-    return f"{package.version}-{package.release}"
 
 
 # --- the files ---------------------------------------------------------------------------------------------------
@@ -81,9 +76,9 @@ def _tree(entries: Iterable[Entry]) -> list[Entry]:
     """
     found = {entry.path: entry for entry in entries}
     for path in list(found):
-        for parent in map(str, PurePosixPath(path).parents):
-            found.setdefault(parent, Entry(parent, Kind.DIRECTORY, 0o755))
-    return sorted(found.values(), key=lambda entry: (entry.kind is Kind.SYMLINK, PurePosixPath(entry.path).parts))
+        while path != "/" and (path := posixpath.dirname(path)) not in found:
+            found[path] = Entry(path, Kind.DIRECTORY, 0o755)
+    return sorted(found.values(), key=lambda entry: (entry.kind is Kind.SYMLINK, entry.path.split("/")))
 
 
 def _installed_size(tree: Iterable[Entry]) -> int:
@@ -103,6 +98,7 @@ def _control(package: Package, tree: Iterable[Entry]) -> list[Entry]:
     texts = {
         "conffiles": "".join(f"{path}\n" for path in conffiles),
         "control": _control_file(package, tree),
+        "triggers": f"interest-noawait {package.watched}\n" if package.watched else "",
         "md5sums": _md5sums(entry for entry in files if entry.role is not Role.CONFIG),
     }
     members = [Entry(f"/{name}", Kind.FILE, 0o644, text.encode()) for name, text in texts.items() if text]
@@ -114,7 +110,7 @@ def _control_file(package: Package, tree: Iterable[Entry]) -> str:
     relations = {name.title(): ", ".join(values) for name, values in package.relations.items() if values}
     fields = {
         "Package": package.name,
-        "Version": _version(package),
+        "Version": package.full_version,
         "Architecture": ARCHITECTURE,
         "Maintainer": package.maintainer,
         "Installed-Size": str(_installed_size(tree)),
@@ -123,6 +119,7 @@ def _control_file(package: Package, tree: Iterable[Entry]) -> str:
         "Priority": "optional",
         "Homepage": package.homepage,
         "Description": "\n".join([package.summary, *_extended(package.description)]),
+        BUILT_BY: package.built_by,
     }
     return "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
 

@@ -1,7 +1,7 @@
 """The .rpm writer.
 
 Knows what rpmbuild puts into a package of format 4, which rpm 4.14 (EL 8) to 6 read; hides lead, headers and payload
-behind ``filename`` and ``write``.
+behind ``file_name`` and ``write``.
 """
 
 from __future__ import annotations
@@ -14,31 +14,34 @@ import re
 import stat
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ondemand_pkg.formats import cpio, rpmdeps, rpmheader, xz
+from ondemand_pkg.formats.blocks import Measured
 from ondemand_pkg.formats.checks import check
 from ondemand_pkg.formats.rpmdeps import Dependency, Sense
 from ondemand_pkg.formats.rpmheader import SignatureTag, Tag, Value
 from ondemand_pkg.formats.text import fold
+from ondemand_pkg.frozen import frozen
 from ondemand_pkg.package import BLOCK, ChangelogEntry, Entry, Kind, Package, Role
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, SupportsWrite
-
+MAGIC = b"\xed\xab\xee\xdb"
+LEAD = 96  # bytes
 ARCHITECTURE = "noarch"
 # Bytes of files; a little less than 32 bits tell, for the heads of the archive's members and for what xz adds where nothing
 # can be compressed.
 LARGEST = 2**32 - 1 - 2**24
 # The rpm whose rpmbuild this writer does as; packages of its format are all alike for the readers.
 RPM_VERSION = "4.18.0"
+# Before the release of this program in DISTTAG: the tag that `rpm -qi` shows and that means nothing to a solver.  VENDOR, shown
+# too, does: zypper, and dnf with allow_vendor_change=0, hold back an upgrade to a package of another vendor.
+BUILT_BY = "ondemand-pkg-"
 BUILD_HOST = "localhost"  # the building host is of no interest and would make each host's package another one
 _SHA256 = 8  # RFC 4880, 9.4
 _RESERVED_SPACE = 4128  # bytes, as many as rpmbuild reserves
 _VERIFY_ALL = 0xFFFFFFFF
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
-_VERSION = re.compile(r"[A-Za-z0-9._+~^]+")  # no hyphen: it parts version and release
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
+VERSION = re.compile(r"[A-Za-z0-9._+~^]+")  # no hyphen: it parts version and release
 _TYPES = {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK}
 # rpmfiles.h, rpmfileAttrs: CONFIG is 1 and NOREPLACE is 16.
 FLAGS = {Role.PLAIN: 0, Role.CONFIG: 1 | 16, Role.DOC: 2, Role.LICENSE: 128}
@@ -50,6 +53,9 @@ SCRIPT_TAGS = {
     "postun": (Tag.POSTUN, Tag.POSTUNPROG),
     "posttrans": (Tag.POSTTRANS, Tag.POSTTRANSPROG),
 }
+# Run once after a transaction that has removed packages with files of certain names (rpm's docs/manual/file_triggers.md).
+TRIGGER = "transfiletriggerpostun"
+TRIGGER_PRIORITY = 1_000_000  # rpm's own default
 RELATION_TAGS = {
     "requires": (Tag.REQUIRENAME, Tag.REQUIREVERSION, Tag.REQUIREFLAGS),
     "provides": (Tag.PROVIDENAME, Tag.PROVIDEVERSION, Tag.PROVIDEFLAGS),
@@ -63,9 +69,9 @@ RELATION_TAGS = {
 _NEVER_RICH = ("provides", "obsoletes")
 
 
-def filename(package: Package) -> str:
-    """Return NAME-VERSION-RELEASE.noarch.rpm."""
-    return f"{_name_version_release(package)}.{ARCHITECTURE}.rpm"
+def file_name(name: str, version: str, architecture: str) -> str:
+    """Return NAME-VERSION-RELEASE.ARCHITECTURE.rpm, in which an epoch has no place."""
+    return f"{name}-{version.rpartition(':')[2]}.{architecture}.rpm"
 
 
 def write(package: Package, stream: BinaryIO) -> None:
@@ -95,24 +101,20 @@ def write(package: Package, stream: BinaryIO) -> None:
 
 def _check(package: Package) -> None:
     check(package, LARGEST)
-    if not _NAME.fullmatch(package.name):
-        raise ValueError(f"name: {package.name!r} is no name of an .rpm")
-    if not _VERSION.fullmatch(package.version):
-        raise ValueError(f"version: {package.version!r} is no version of an .rpm")
+    if not NAME.fullmatch(package.name):
+        raise ValueError(f"name: {package.name!r} is not a name of an .rpm")
+    if not VERSION.fullmatch(package.version):
+        raise ValueError(f"version: {package.version!r} is not a version of an .rpm")
     for name in package.scripts:
-        if name not in SCRIPT_TAGS:
-            raise ValueError(f"scripts: {name!r} is none of an .rpm")
+        if name not in SCRIPT_TAGS and (name != TRIGGER or not package.watched):
+            raise ValueError(f"scripts: an .rpm does not have {name!r}")
     for relation in package.relations:
         if relation not in RELATION_TAGS:
-            raise ValueError(f"relations: {relation!r} is none of an .rpm")
-
-
-def _version_release(package: Package) -> str:
-    return f"{package.version}-{package.release}"
+            raise ValueError(f"relations: an .rpm does not have {relation!r}")
 
 
 def _name_version_release(package: Package) -> str:
-    return f"{package.name}-{_version_release(package)}"
+    return f"{package.name}-{package.full_version}"
 
 
 # --- the header --------------------------------------------------------------------------------------------------
@@ -129,6 +131,7 @@ def _identity(package: Package) -> dict[Tag, Value]:
         Tag.BUILDTIME: package.timestamp,
         Tag.BUILDHOST: BUILD_HOST,
         Tag.RPMVERSION: RPM_VERSION,
+        **({Tag.DISTTAG: BUILT_BY + package.built_by} if package.built_by else {}),
         # There is none; without the tag rpm would take the package itself for a source package.
         Tag.SOURCERPM: f"{_name_version_release(package)}.src.rpm",
     }
@@ -196,16 +199,32 @@ def _size(entry: Entry) -> int:
 def _scripts(package: Package) -> dict[Tag, Value]:
     found: dict[Tag, Value] = {}
     for name, text in package.scripts.items():
+        if name == TRIGGER:
+            found |= _trigger(text, package.watched)
+            continue
         script, interpreter = SCRIPT_TAGS[name]
         found |= {script: text.rstrip(), interpreter: rpmdeps.INTERPRETER}
     return found
+
+
+def _trigger(text: str, prefix: str) -> dict[Tag, Value]:
+    """Return a script that runs after files whose paths begin so were removed with their packages."""
+    return {
+        Tag.TRANSFILETRIGGERSCRIPTS: [text.rstrip()],
+        Tag.TRANSFILETRIGGERSCRIPTPROG: [rpmdeps.INTERPRETER],
+        Tag.TRANSFILETRIGGERNAME: [prefix],
+        Tag.TRANSFILETRIGGERINDEX: [0],
+        Tag.TRANSFILETRIGGERVERSION: [""],
+        Tag.TRANSFILETRIGGERFLAGS: [rpmdeps.Sense.TRIGGERPOSTUN],
+        Tag.TRANSFILETRIGGERPRIORITIES: [TRIGGER_PRIORITY],
+    }
 
 
 def _relations(package: Package) -> dict[Tag, Value]:
     """Return the dependencies: those given, and those that rpmbuild adds."""
     found = {kind: [rpmdeps.parse(relation, kind not in _NEVER_RICH) for relation in package.relations.get(kind, ())]
              for kind in RELATION_TAGS}
-    version = _version_release(package)
+    version = package.full_version
     found["provides"].append(Dependency(package.name, version, Sense.EQUAL))
     found["requires"] += rpmdeps.interpreters(package.scripts)
     if any(entry.role is Role.CONFIG for entry in package.entries):
@@ -248,7 +267,7 @@ def _payload(payload: _Payload) -> dict[Tag, Value]:
 # --- the payload -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class _Payload:
     """Size in bytes and digest of a payload, and of its archive before compression; as long as any other, of none."""
 
@@ -258,49 +277,30 @@ class _Payload:
     archive_sha256: str = "0" * 64
 
 
-class _Measured(io.RawIOBase):
-    """A stream that passes on what is written to it, and knows size and digest of that."""
-
-    def __init__(self, stream: SupportsWrite[bytes]) -> None:
-        self._stream = stream
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        size = memoryview(data).nbytes
-        self._digest.update(data)
-        self._stream.write(bytes(data))
-        self.size += size
-        return size
-
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-
 def _write_payload(stream: BinaryIO, entries: list[Entry], timestamp: int) -> _Payload:
-    payload = _Measured(stream)
+    payload = Measured(stream, "sha256")
     compressed = xz.Writer(payload)
-    measured = _Measured(compressed)
+    measured = Measured(compressed, "sha256")
     archive = cpio.Writer(measured, timestamp)
     for entry in entries:
         with io.BytesIO(entry.target.encode()) if entry.kind is Kind.SYMLINK else entry.open() as content:
             archive.add(f".{entry.path}", _mode(entry), _size(entry), content)
     archive.close()
     compressed.close()
-    return _Payload(payload.size, payload.sha256(), measured.size, measured.sha256())
+    return _Payload(payload.size, payload.hexdigest("sha256"), measured.size, measured.hexdigest("sha256"))
 
 
 # --- what stands before the header -------------------------------------------------------------------------------
 
 
-# The lead, 96 bytes that only file(1) still reads (rpm's docs/manual/format_lead.md):
+# The lead, LEAD bytes that only file(1) still reads (rpm's docs/manual/format_lead.md):
 #
 #   ed ab ee db  03 00  00 00  00 ff    magic, format 3.0, binary package, "noarch" as file(1) has it
 #   6f 6e 64 65 6d 61 6e 64 2d 78 ...   NAME-VERSION-RELEASE, cut to 65 bytes, NULs up to 66
 #   00 01  00 05  00 ... 00             Linux, signature as a header structure, 16 reserved bytes
 def _lead(package: Package) -> bytes:
     name = _name_version_release(package).encode("ascii")[:65]
-    return struct.pack(">4sBBhh66shh16x", b"\xed\xab\xee\xdb", 3, 0, 0, 255, name, 1, 5)
+    return struct.pack(">4sBBhh66shh16x", MAGIC, 3, 0, 0, 255, name, 1, 5)
 
 
 def _front(package: Package, values: Mapping[Tag, Value], payload: _Payload, content: Iterable[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Sense(enum.IntFlag):
@@ -24,12 +24,12 @@ class Sense(enum.IntFlag):
     SCRIPT_POST = 1 << 10
     SCRIPT_PREUN = 1 << 11
     SCRIPT_POSTUN = 1 << 12
+    TRIGGERPOSTUN = 1 << 18
     RPMLIB = 1 << 24
     CONFIG = 1 << 28
 
 
-@dataclass(frozen=True, order=True)
-class Dependency:
+class Dependency(NamedTuple):
     """One dependency; the order of the fields is the order in which rpm sorts dependencies.
 
     A rich dependency has its whole text as its name.
@@ -49,6 +49,7 @@ SCRIPTS: Mapping[str, Sense] = {
     "preun": Sense.SCRIPT_PREUN,
     "postun": Sense.SCRIPT_POSTUN,
     "posttrans": Sense.POSTTRANS,
+    "transfiletriggerpostun": Sense(0),
 }
 _SENSES = {"<": Sense.LESS, "<=": Sense.LESS | Sense.EQUAL, "=": Sense.EQUAL,
            ">=": Sense.GREATER | Sense.EQUAL, ">": Sense.GREATER}
@@ -65,14 +66,16 @@ def parse(relation: str, rich: bool = True) -> Dependency:
         return Dependency(relation)
     match = _RELATION.fullmatch(relation)
     if not match:
-        raise ValueError(f"{relation!r} is no relation of an .rpm")
+        raise ValueError(f"{relation!r} is not a relation of an .rpm")
     return Dependency(match["name"], match["version"] or "", _SENSES[match["sense"]] if match["sense"] else 0)
 
 
 def text(dependency: Dependency) -> str:
-    """Return a dependency as ``parse`` reads it."""
+    """Return a dependency as ``parse`` reads it; raises ValueError for a sense that has no sign."""
     sense = Sense(dependency.sense) & (Sense.LESS | Sense.GREATER | Sense.EQUAL)
     signs = {value: sign for sign, value in _SENSES.items()}
+    if sense and sense not in signs:
+        raise ValueError(f"its relation to {dependency.name!r} is damaged: less and greater at once")
     return f"{dependency.name} {signs[sense]} {dependency.version}" if sense else dependency.name
 
 

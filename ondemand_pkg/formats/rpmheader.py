@@ -11,6 +11,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, TypeAlias, TypeVar
 
+from ondemand_pkg.formats.blocks import Part, blocks
+
 
 class Type(enum.IntEnum):
     """The types of a tag's value (rpmtag.h, rpmTagType)."""
@@ -121,6 +123,7 @@ class Tag(_AnyTag):
     POSTTRANS = 1152, Type.STRING
     PRETRANSPROG = 1153, Type.STRING
     POSTTRANSPROG = 1154, Type.STRING
+    DISTTAG = 1155, Type.STRING
     FILEDIGESTALGO = 5011, Type.INT32
     RECOMMENDNAME = 5046, Type.STRING_ARRAY
     RECOMMENDVERSION = 5047, Type.STRING_ARRAY
@@ -135,6 +138,13 @@ class Tag(_AnyTag):
     ENHANCEVERSION = 5056, Type.STRING_ARRAY
     ENHANCEFLAGS = 5057, Type.INT32
     ENCODING = 5062, Type.STRING
+    TRANSFILETRIGGERSCRIPTS = 5076, Type.STRING_ARRAY
+    TRANSFILETRIGGERSCRIPTPROG = 5077, Type.STRING_ARRAY
+    TRANSFILETRIGGERNAME = 5079, Type.STRING_ARRAY
+    TRANSFILETRIGGERINDEX = 5080, Type.INT32
+    TRANSFILETRIGGERVERSION = 5081, Type.STRING_ARRAY
+    TRANSFILETRIGGERFLAGS = 5082, Type.INT32
+    TRANSFILETRIGGERPRIORITIES = 5085, Type.INT32
     PAYLOADDIGEST = 5092, Type.STRING_ARRAY
     PAYLOADDIGESTALGO = 5093, Type.INT32
     PAYLOADDIGESTALT = 5097, Type.STRING_ARRAY
@@ -147,6 +157,8 @@ _MAGIC = bytes.fromhex("8eade801 00000000")
 _INDEX_ENTRY = struct.Struct(">IIiI")
 _INTEGERS = {Type.CHAR: "B", Type.INT8: "B", Type.INT16: "H", Type.INT32: "I", Type.INT64: "Q"}
 _MOST_ENTRIES, _LARGEST_STORE = 0xFFFF, 256 * 2**20  # rpm's own limits (header.c, hdrchkTags and hdrchkData)
+_TEXTS = (Type.STRING, Type.STRING_ARRAY, Type.I18NSTRING)  # rpmbuild writes an array of one as a text, and a text as either
+_KINDS: Mapping[int, Mapping[int, Type]] = {region: {tag.number: tag.type for tag in kind} for kind, region in REGION.items()}
 
 
 # A header structure (rpm's docs/manual/format_header.md), every number big-endian:
@@ -192,68 +204,95 @@ def _encode(tag: _AnyTag, value: Value) -> tuple[bytes, int]:
             raise ValueError(f"{tag.name}: {error}") from error
     texts = [str(item).encode() for item in items]
     if any(b"\0" in text for text in texts):
-        raise ValueError(f"{tag.name}: a NUL can't stand in {value!r}")
+        raise ValueError(f"{tag.name}: {value!r} contains a NUL")
     return b"".join(text + b"\0" for text in texts), len(items)
 
 
 def read(stream: BinaryIO) -> bytes:
-    """Return the header structure that comes next in a stream; raises ValueError where there is none, or it breaks off."""
+    """Return the header structure that comes next in a stream; raises ValueError where there is none, or it is truncated."""
     intro = stream.read(16)
     count, size = _sizes(intro)
-    rest = stream.read(count * _INDEX_ENTRY.size + size)
-    if len(rest) != count * _INDEX_ENTRY.size + size:
-        raise ValueError("its header breaks off")
-    return intro + rest
+    # In blocks: what is told of the size may be more than the file has.
+    return b"".join([intro, *blocks(Part(stream, count * _INDEX_ENTRY.size + size, "its header"))])
 
 
 def _sizes(intro: bytes) -> tuple[int, int]:
     """Return the number of index entries and the bytes of the store."""
     if len(intro) != 16 or intro[:4] != _MAGIC[:4]:
-        raise ValueError("it holds no header of an .rpm where one belongs")
+        raise ValueError("an .rpm header is missing")
     count, size = struct.unpack(">II", intro[8:])
     if count > _MOST_ENTRIES or size > _LARGEST_STORE:
-        raise ValueError("its header breaks off")
+        raise ValueError("its header is truncated")
     return count, size
 
 
-def unpack(data: bytes, start: int) -> tuple[dict[int, Value], int]:
-    """Return the values of the header structure at ``start``, by the number of their tag, and where it ends.
+def unpack(data: bytes, start: int, kind: type[_AnyTag]) -> tuple[dict[int, Value], int]:
+    """Return the values of the header structure of some tags at ``start``, by the number of the tag, and where it ends.
 
-    Numbers are always lists, I18NSTRINGs are the untranslated text.  Raises ValueError for what is no header.
+    Numbers are always lists, I18NSTRINGs are the untranslated text.  Raises ValueError for what is no header, and for one that
+    two readers could read in two ways.
     """
     count, size = _sizes(data[start:start + 16])
     store_start = start + 16 + count * _INDEX_ENTRY.size
     end = store_start + size
     if end > len(data):
-        raise ValueError("its header breaks off")
-    store = data[store_start:end]
+        raise ValueError("its header is truncated")
+    store = _Store(data[store_start:end])
+    types = _KINDS[REGION[kind]]
     values: dict[int, Value] = {}
     for index in range(count):
-        tag, kind, offset, length = _INDEX_ENTRY.unpack_from(data, start + 16 + index * _INDEX_ENTRY.size)
-        if tag not in REGION.values():
-            values[tag] = _decode(store, kind, offset, length)
+        tag, type_, offset, length = _INDEX_ENTRY.unpack_from(data, start + 16 + index * _INDEX_ENTRY.size)
+        if tag in REGION.values():
+            continue
+        if tag in values:
+            raise ValueError(f"its header is damaged: tag {tag} occurs twice")
+        expected = types.get(tag, type_)
+        if type_ != expected and not (type_ in _TEXTS and expected in _TEXTS):
+            raise ValueError(f"its header is damaged: tag {tag} has the type {type_}, not {expected:d}")
+        values[tag] = store.value(type_, offset, length)
     return values, end
 
 
-def _decode(store: bytes, kind: int, offset: int, count: int) -> Value:
-    if not 0 <= offset <= len(store) or count > len(store):
-        raise ValueError("its header is damaged")
-    if kind in _INTEGERS:
-        try:
-            return list(struct.unpack_from(f">{count}{_INTEGERS[Type(kind)]}", store, offset))
-        except struct.error:
-            raise ValueError("its header is damaged") from None
-    if kind == Type.BIN:
-        return store[offset:offset + count]
-    if kind not in (Type.STRING, Type.STRING_ARRAY, Type.I18NSTRING):
-        raise ValueError(f"its header holds a value of the unknown type {kind}")
-    texts = []
-    for _ in range(count):
-        end = store.find(b"\0", offset)
-        if end < 0:
+class _Store:
+    """The values of a header; they may not lie over each other, or a small header would hold a large one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._left = len(data)
+
+    def value(self, kind: int, offset: int, count: int) -> Value:
+        """Return the value at an offset."""
+        if not 0 <= offset <= len(self._data) or count > len(self._data):
             raise ValueError("its header is damaged")
-        texts.append(store[offset:end].decode("utf-8", "surrogateescape"))
-        offset = end + 1
-    if kind == Type.STRING_ARRAY:
+        if kind in _INTEGERS:
+            letter = _INTEGERS[Type(kind)]
+            self._take(count * struct.calcsize(letter))
+            try:
+                return list(struct.unpack_from(f">{count}{letter}", self._data, offset))
+            except struct.error:
+                raise ValueError("its header is damaged") from None
+        if kind == Type.BIN:
+            self._take(count)
+            return self._data[offset:offset + count]
+        if kind not in (Type.STRING, Type.STRING_ARRAY, Type.I18NSTRING):
+            raise ValueError(f"its header contains a value of the unknown type {kind}")
+        texts = self._texts(offset, count)
+        if kind == Type.STRING_ARRAY:
+            return texts
+        return texts[0] if texts else ""
+
+    def _texts(self, offset: int, count: int) -> list[str]:
+        texts = []
+        for _ in range(count):
+            end = self._data.find(b"\0", offset)
+            if end < 0:
+                raise ValueError("its header is damaged")
+            self._take(end + 1 - offset)
+            texts.append(self._data[offset:end].decode("utf-8", "surrogateescape"))
+            offset = end + 1
         return texts
-    return texts[0] if texts else ""
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("its header is damaged: values lie over each other")

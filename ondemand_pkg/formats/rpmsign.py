@@ -8,9 +8,9 @@ stays behind it.
 from __future__ import annotations
 
 from ondemand_pkg.formats import read_rpm, rpmheader
+from ondemand_pkg.formats.rpm import LEAD
 from ondemand_pkg.formats.rpmheader import SignatureTag, Value
 
-_LEAD = 96
 _BY_NUMBER = {tag.number: tag for tag in SignatureTag}
 _SIGNATURES = (SignatureTag.RSA, SignatureTag.DSA, SignatureTag.PGP, SignatureTag.GPG)
 
@@ -22,7 +22,7 @@ def signed_part(data: bytes) -> bytes:
     """
     header = read_rpm.header(data)
     if not header.list(rpmheader.Tag.PAYLOADDIGEST):
-        raise ValueError("its header holds no digest of the payload; build it with rpm 4.14 or newer")
+        raise ValueError("its header does not contain a digest of the payload; build it with rpm 4.14 or newer")
     return data[header.start:header.end]
 
 
@@ -41,20 +41,20 @@ def sign(data: bytes, openpgp: bytes) -> bytes:
     header = read_rpm.header(data)
     unknown = sorted(set(header.signature) - set(_BY_NUMBER))
     if unknown:
-        raise ValueError(f"its signature header holds the unknown tag {unknown[0]}")
+        raise ValueError(f"its signature header contains the unknown tag {unknown[0]}")
     values: dict[SignatureTag, Value] = {_BY_NUMBER[number]: value for number, value in header.signature.items()
                                          if _BY_NUMBER[number] not in _SIGNATURES}
     values[SignatureTag.RSA] = openpgp
     values.pop(SignatureTag.RESERVEDSPACE, None)
     without = _packed(values)
-    room = header.start - _LEAD - len(without) - 16  # an index entry is of 16 bytes
+    room = header.start - LEAD - len(without) - 16  # an index entry is of 16 bytes
     if room > 0:
         # Padding may be up to seven bytes: as much room as gives the old size.
         values[SignatureTag.RESERVEDSPACE] = bytes(room)
-        while len(_packed(values)) > header.start - _LEAD and room > 1:
+        while len(_packed(values)) > header.start - LEAD and room > 1:
             room -= 1
             values[SignatureTag.RESERVEDSPACE] = bytes(room)
-    return data[:_LEAD] + _packed(values) + data[header.start:]
+    return data[:LEAD] + _packed(values) + data[header.start:]
 
 
 def _packed(values: dict[SignatureTag, Value]) -> bytes:

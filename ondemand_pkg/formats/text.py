@@ -18,9 +18,9 @@ def check_line(value: str, what: str) -> None:
 
     Raises ValueError, naming ``what`` was refused, for control characters, separators of lines and surrogates.
     """
-    for character in value:
+    for character in () if value.isprintable() else value:
         if unicodedata.category(character) in _FORBIDDEN:
-            raise ValueError(f"{what}: U+{ord(character):04X} can't stand in {value!r}")
+            raise ValueError(f"{what}: U+{ord(character):04X} is not allowed in {value!r}")
 
 
 def check_field(value: str, what: str) -> None:

@@ -16,7 +16,8 @@ from ondemand_pkg.formats.blocks import blocks
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, SupportsWrite, WriteableBuffer
 
-# What level 0 asks for; the files are small, and the highest levels win 7 % of a few KiB for four times the time.
+# The files are small: the highest level makes them a fifth smaller in five times the time.  MF_HC4, the match finder of levels 2
+# and 3, takes the time of level 0's own and makes them 4 % smaller.
 LEVEL = 0
 _LARGEST_DICTIONARY = 2**18
 _SMALLEST_DICTIONARY = 2**12  # the format's own minimum (xz(1), "dict=SIZE")
@@ -69,7 +70,7 @@ class Writer(io.RawIOBase):
         while dictionary < min(len(waiting), _LARGEST_DICTIONARY):
             dictionary *= 2
         self._compressor = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=[
-            {"id": lzma.FILTER_LZMA2, "preset": LEVEL, "dict_size": dictionary}])
+            {"id": lzma.FILTER_LZMA2, "preset": LEVEL, "mf": lzma.MF_HC4, "dict_size": dictionary}])
         self._stream.write(self._compressor.compress(waiting))
         self._waiting = None
 
@@ -82,7 +83,7 @@ class Reader(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, kind: str, largest: int = LARGEST_CONTENT) -> None:
         if kind not in ("", "xz", "lzma", "gzip"):
-            raise ValueError(f"it is compressed with {kind}; only xz, gzip and no compression can be read")
+            raise ValueError(f"it is compressed with {kind}; only xz, gzip and uncompressed data can be read")
         self._stream = stream
         self._kind = kind
         self._largest = self._left = largest
@@ -105,7 +106,7 @@ class Reader(io.RawIOBase):
             raise ValueError(f"its {self._kind} data is damaged: {error}") from None
         self._left -= len(data)
         if self._left < 0:
-            raise ValueError(f"its {self._kind or 'uncompressed'} data holds more than {self._largest >> 20} MiB")
+            raise ValueError(f"its {self._kind or 'uncompressed'} data unpacks to more than {self._largest >> 20} MiB")
         view[:len(data)] = data
         return len(data)
 
@@ -124,7 +125,7 @@ class Reader(io.RawIOBase):
     def _more(self) -> bytes:
         data = self._stream.read(_INPUT)
         if not data:
-            raise ValueError(f"its {self._kind} data breaks off")
+            raise ValueError(f"its {self._kind} data is truncated")
         return data
 
 

@@ -6,89 +6,152 @@ containers of a site; hides YAML and each service's keys.  Source: the Compose s
 
 from __future__ import annotations
 
-import os
-import re
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ondemand_pkg.declaration.container_values import PORT
-from ondemand_pkg.declaration.values import Invalid
+from ondemand_pkg.declaration import network_values
+from ondemand_pkg.importing import compose_load, compose_network, compose_ports
 from ondemand_pkg.importing import draft as drafts
-from ondemand_pkg.importing.draft import Draft, Note
-from ondemand_pkg.importing.interpolation import dotenv
-from ondemand_pkg.importing.located import Located, load, scalar_text
-from ondemand_pkg.importing.ports import BRIDGE, WELL_KNOWN, Published
-from ondemand_pkg.importing.scope import Scope
-from ondemand_pkg.importing.service import Service
-from ondemand_pkg.model import TcpAddress
+from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
+from ondemand_pkg.importing.compose_listen import MOST_PORTS, Listening
+from ondemand_pkg.importing.compose_namespaces import Namespaces
+from ondemand_pkg.importing.compose_network import Networks
+from ondemand_pkg.importing.compose_service import ComposeService
+from ondemand_pkg.importing.draft import IDLE, Draft
+from ondemand_pkg.importing.notes import Note, Weight, named
+from ondemand_pkg.importing.ports import BRIDGE
+from ondemand_pkg.importing.reach import Reach
+from ondemand_pkg.importing.yaml_lines import Located
 
-_TOP = {"name", "services", "volumes", "networks", "secrets", "configs", "version"}
-_DEEPEST_EXTENDS = 10
+MOST_ACQUAINTED = 100  # services; where there are more, a container has the names of those that it speaks of alone
 # Each service is held against every other one, and each port.
-_MOST_SERVICES, _MOST_PORTS = 500, 1000
-_MERGED_LISTS = ("environment", "labels", "ports", "volumes", "expose", "cap_add", "cap_drop", "devices", "dns", "env_file",
-                 "tmpfs")
+_MOST_SERVICES = 500
 
 
-def read(path: str, environ: Mapping[str, str]) -> tuple[list[Draft], list[Note]]:
-    """Return a draft for each service of a Compose file, and notes on what belongs to none.
+def read(paths: Sequence[str], environ: Mapping[str, str], allow_outside: bool,
+         profiles: Sequence[str] = (), ask: compose_ports.Ask | None = None) -> tuple[list[Draft], list[Note]]:
+    """Return a draft for each service of a Compose project, and notes on what belongs to none.
 
-    Variables come from ``environ`` and from `.env` beside the file.  Raises DeclarationError for what is no Compose file.
+    ``paths`` are its files in the order in which they are merged. Variables come from ``environ`` and from `.env` beside the
+    first one.  Unless ``allow_outside``, no other file is read than those in its directory.  Where there are ``profiles``,
+    services that have others only are left out.  ``ask`` tells of images.  Raises DeclarationError for what is no Compose file.
     """
-    return _Project(path, environ).drafts()
+    return _Project(paths, environ, allow_outside, profiles, ask).drafts()
 
 
 class _Project:
-    def __init__(self, path: str, environ: Mapping[str, str]) -> None:
-        document = load(path)
-        variables = {**_dotenv(Path(path).parent / ".env"), **environ}
-        directory = Path(path).resolve().parent.name
-        top: dict[str, Located] = document.value if isinstance(document.value, dict) else {}
-        self.scope = Scope(path, "", variables, top)
-        name = self.scope.text(top["name"]) if "name" in top else variables.get("COMPOSE_PROJECT_NAME", directory)
-        self.scope.project = re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-") or "project"
-        services = top.get("services")
-        if services is None or not isinstance(services.value, dict) or not services.value:
-            self.scope.fault(services.line if services else 0, "no Compose file: it has no services; write a mapping 'services:'")
-        if len(services.value) > _MOST_SERVICES:
-            self.scope.fault(services.line, f"more than {_MOST_SERVICES} services; part the file, and import each part")
-        self.raw: dict[str, Located] = services.value
-        self.notes: list[Note] = []
-        self.services: dict[str, Service] = {}
+    def __init__(self, paths: Sequence[str], environ: Mapping[str, str], allow_outside: bool, profiles: Sequence[str],
+                 ask: compose_ports.Ask | None) -> None:
+        reach = Reach(Path(paths[0]).parent, allow_outside)
+        self.loaded = compose_load.load(paths, environ, reach)
+        self.notes = self.loaded.notes
+        self.variables = self.loaded.variables
+        self.scope = ComposeFile(self.loaded, reach)
+        self.raw = self.loaded.tables["services"]
+        if not self.raw:
+            self.scope.fault(EMPTY, "not a Compose file: it has no services", "write 'services:'")
+        if len(self.raw) > _MOST_SERVICES:
+            self.scope.fault(next(iter(self.raw.values())), f"more than {_MOST_SERVICES} services",
+                             "split the file and import each part")
+        self.profiles = list(profiles) or [
+            name.strip() for name in self.variables.get("COMPOSE_PROFILES", "").split(",") if name.strip()]
+        self.ask = ask
+        self.services: dict[str, ComposeService] = {}
+        self.left_out: dict[str, ComposeService] = {}
+        self.known: dict[str, list[int]] = {}
+        self.namespaces = Namespaces(self.services, self._ports_of)
 
     def drafts(self) -> tuple[list[Draft], list[Note]]:
         """Return what the project becomes."""
         for name, located in self.raw.items():
-            keys = self._extended(name, located, self.scope, 0)
-            draft = Draft(self._unused_name(name))
-            service = Service(name, keys, self.scope, draft)
-            if draft.name != name:
-                service.note(located.line, "name",
-                             f"a container's name has lower-case letters, digits and '.+-'; it is {draft.name}")
+            keys = self.scope.mapping(located, f"services.{name}")
+            if not self._is_wanted(keys):
+                continue
+            service = ComposeService(name, keys, self.scope, Draft(self._unused_name(name)))
+            if service.draft.name != name:
+                service.note(located, "name",
+                             f"a container's name has lower-case letters, digits and '.+-'; it is {service.draft.name}")
             self.services[name] = service
+        self.dependencies = {name: self._dependencies(service) for name, service in self.services.items()}
         self._find_cycles()
         for name, service in self.services.items():
             self._image(name, service)
             service.convert()
-            self._profiles(service)
-            self._network_mode(service)
+            self._same_targets(service)
+            self._tell_routine(service)
+        self.networks = Networks(self.scope, {name: service.keys for name, service in self.services.items()})
+        self.speakers = self.networks.speakers({name: service.words for name, service in self.services.items()})
+        self._alternatives()
+        self.namespaces.apply()
+        self._leave_out(self.namespaces.left_out)
         self._publish()
-        self._listen()
+        if sum(len(service.published) for service in self.services.values()) > MOST_PORTS:
+            self.scope.fault(EMPTY, f"more than {MOST_PORTS} ports", "split the file and import each part")
+        Listening(self.services.values(), lambda name: self.raw[name]).write()
+        for service in self.services.values():
+            self._ready(service)
         self._depend()
-        for table, located in self.scope.top.items():
-            if table not in _TOP and not table.startswith("x-"):
-                self.notes.append(Note(self.scope.place(located.line), table, "import the files that it names too"
-                                       if table == "include" else "this table is not known"))
-        for name, line in sorted(self.scope.missing.items()):
-            self.notes.append(Note(self.scope.place(line), f"${name}", "it is not set and has no default; it is empty here"))
-        self._tables()
+        self.notes += compose_network.lost(self.networks, self.services, self.scope.path)
+        self._tell_rest()
+        exposing = [service.draft for service in self.services.values() if "expose" in service.draft.values]
+        by_name = {draft.name: draft for draft in exposing}
+        for name, address in network_values.by_hand(by_name).items():
+            by_name[name].values["address"] = address
         for name, service in self.services.items():
-            if not service.draft.values.get("env", True):
-                del service.draft.values["env"]
-            service.draft.keep_what_is_valid(self.scope.place(self.raw[name].line))
+            for key in ("env", "aliases"):
+                if not service.draft.values.get(key, True):
+                    del service.draft.values[key]
+            service.draft.keep_what_is_valid(self.raw[name].place)
+            service.draft.values["idle"] = IDLE
+            service.draft.stack = self.loaded.name
+        for name in self.variables.secrets_in(service.draft.values for service in self.services.values()):
+            self.notes.append(Note(self.scope.path, f"${name}", "it seems to be a secret, and its value is in the declaration "
+                                   "now; take it out, and write it into "
+                                   + named("/etc/ondemand/{NAME}.env on each host", [
+                                       service.draft.name for service in self.services.values()
+                                       if self.variables.is_in(name, service.draft.values)]), Weight.LOSS))
         return [service.draft for service in self.services.values()], self.notes
+
+    def _tell_routine(self, service: ComposeService) -> None:
+        keys = service.keys
+        if names := self.scope.texts(keys.get("profiles", EMPTY)):
+            service.note(keys["profiles"], "profiles", f"install the package only on hosts that want {', '.join(names)}")
+        if "container_name" in keys:
+            service.note(keys["container_name"], "container_name", "the container is called ondemand-{NAME}; others of the "
+                         "project reach it by its old name too", Weight.ROUTINE)
+        if "networks" in keys:
+            service.note(keys["networks"], "networks", "a package has the engine's bridge; names lead to the host, whose sockets "
+                         "wake", Weight.ROUTINE)
+
+    def _tell_rest(self) -> None:
+        for table, located in self.loaded.others.items():
+            if not table.startswith("x-"):
+                self.notes.append(Note(located.place, table, "unknown table"))
+        for name, place in sorted(self.scope.missing.items()):
+            self.notes.append(Note(place, f"${name}", "it is not set and has no default; left empty here", Weight.LOSS))
+        self._tables()
+
+    def _alternatives(self) -> None:
+        """Leave out services that have a port of another one and no profile in common with it, unless profiles are chosen."""
+        if self.profiles:
+            return
+        taken: dict[str, ComposeService] = {}
+        for service in list(self.services.values()):
+            own = {*self.scope.texts(service.keys.get("profiles", EMPTY))}
+            for port in service.published:
+                other = taken.setdefault(f"{port.host}:{port.listen or port.container}/{port.protocol}", service)
+                others = {*self.scope.texts(other.keys.get("profiles", EMPTY))}
+                if other is not service and own and others and not own & others:
+                    self.notes.append(Note(self.raw[service.name].place, "",
+                                           f"left out: its port {port} is that of {other.name}, the alternative by profile; "
+                                           f"import it with --profile {min(own)}", Weight.LOSS, service.name))
+                    del self.services[service.name]
+                    break
+
+    def _is_wanted(self, keys: Mapping[str, Located]) -> bool:
+        """Tell whether a service has no profile, or one that is wanted."""
+        of_service = self.scope.texts(keys.get("profiles", EMPTY))
+        return not self.profiles or not of_service or "*" in self.profiles or bool({*self.profiles} & {*of_service})
 
     def _unused_name(self, name: str) -> str:
         found = drafts.name_of(name)
@@ -98,40 +161,19 @@ class _Project:
             found, number = f"{drafts.name_of(name)}-{number}", number + 1
         return found
 
-    # --- extends -----------------------------------------------------------------------------------------------------
-
-    def _extended(self, name: str, located: Located, scope: Scope, depth: int) -> dict[str, Located]:
-        """Return a service's keys, those that it extends among them; its own win, lists and mappings are joined."""
-        own = scope.mapping(located, f"services.{name}")
-        if "extends" not in own:
-            return own
-        extends = own["extends"]
-        if depth > _DEEPEST_EXTENDS:
-            scope.fault(extends.line, f"extends leads in a circle, or through more than {_DEEPEST_EXTENDS} services")
-        keys = extends.value if isinstance(extends.value, dict) else {"service": extends}
-        base_scope = scope
-        if "file" in keys:
-            path = os.path.join(os.path.dirname(scope.path), scope.text(keys["file"]))
-            document = load(path)
-            top = document.value if isinstance(document.value, dict) else {}
-            base_scope = Scope(path, scope.project, scope.variables, top)
-        base_name = scope.text(keys.get("service", Located(extends.line, name)))
-        base = base_scope.mapping(base_scope.top.get("services", Located(0, None)), "services").get(base_name)
-        if base is None:
-            scope.fault(extends.line, f"extends the service {base_name!r}, which is not in {base_scope.path}")
-        found = dict(self._extended(base_name, base, base_scope, depth + 1))
-        for key, value in own.items():
-            before = found.get(key)
-            if before is not None and isinstance(before.value, dict) and isinstance(value.value, dict):
-                value = Located(value.line, {**before.value, **value.value})
-            elif before is not None and key in _MERGED_LISTS:
-                value = Located(value.line, [*_as_list(before), *_as_list(value)])
-            found[key] = value
-        return found
+    def _same_targets(self, service: ComposeService) -> None:
+        """Refuse two mounts on one path, as Compose and the engine do."""
+        values = service.draft.values
+        targets = [*(volume.split(":")[1] for volume in values.get("volumes", ())),
+                   *(mount.partition(":")[0] for mount in values.get("tmpfs", ()))]
+        for target in targets:
+            if targets.count(target) > 1:
+                key = service.keys.get("volumes", service.keys.get("tmpfs", EMPTY))
+                self.scope.fault(key, f"{service.name} has two mounts on {target}", "leave one of them out")
 
     # --- image, profiles, network ------------------------------------------------------------------------------------
 
-    def _image(self, name: str, service: Service) -> None:
+    def _image(self, name: str, service: ComposeService) -> None:
         image = service.keys.get("image")
         build = service.keys.get("build")
         values = service.draft.values
@@ -139,105 +181,152 @@ class _Project:
             values["image"] = self.scope.text(image)
         if build is not None:
             values.setdefault("image", f"{self.scope.project}-{drafts.name_of(name)}")
-            service.note(build.line, "build", f"hosts build nothing: build {values['image']} and push it to a registry that they "
+            service.note(build, "build", f"hosts don't build images: build {values['image']} and push it to a registry they "
                                               "reach, then write its name there into image")
         if "image" not in values:
-            self.scope.fault(self.raw[name].line, f"the service {name!r} has neither image nor build; write its image")
+            self.scope.fault(self.raw[name], f"the service {name!r} has neither image nor build", "write its image")
         version = drafts.version_of(values["image"])
         values["version"] = version or drafts.UNKNOWN_VERSION
         if version is None:
-            service.draft.remark("version", "The image's tag does not tell a version: write the one that is meant.")
-
-    def _profiles(self, service: Service) -> None:
-        profiles = service.keys.get("profiles")
-        if profiles is not None and profiles.value:
-            names = ", ".join(text for text, _ in self.scope.items(profiles))
-            service.note(profiles.line, "profiles", f"install the package only on hosts that want {names}")
-
-    def _network_mode(self, service: Service) -> None:
-        mode = service.keys.get("network_mode")
-        if mode is not None and self.scope.text(mode) not in ("bridge", "default"):
-            service.note(mode.line, f"network_mode {self.scope.text(mode)}",
-                         "the container has a network of its own, in which the relay reaches it; write each port into ports")
+            service.draft.remark("version", "The image's tag is not a version: write the intended one.")
 
     def _tables(self) -> None:
         """Tell which properties of volumes are left out."""
-        for name, located in self.scope.mapping(self.scope.top.get("volumes", Located(0, None)), "volumes").items():
+        for name, located in self.loaded.tables["volumes"].items():
             for key, value in self.scope.mapping(located, name).items():
                 is_default = (key, value.value) == ("driver", "local") or value.value is None
                 if key not in ("name", "external", "labels") and not is_default and not key.startswith("x-"):
-                    self.notes.append(Note(self.scope.place(located.line), f"volumes.{name}.{key}",
-                                           f"make the volume on each host with 'docker volume create' before: "
+                    self.notes.append(Note(located.place, f"volumes.{name}.{key}",
+                                           f"first create the volume on each host with 'docker volume create': "
                                            f"{self.scope.volume_name(name)}"))
 
     # --- ports -------------------------------------------------------------------------------------------------------
 
-    def _publish(self) -> None:
-        """Give each service its ports: those that it publishes, else those by which other services reach it."""
-        for name, service in list(self.services.items()):
-            if service.published:
-                continue
-            spoken_of = [port for other in self.services.values() if other is not service for port in other.mentioned(name)[1]]
-            image = service.draft.values["image"].partition("@")[0].rpartition("/")[2].partition(":")[0]
-            found = [*service.exposed()] or spoken_of[:1] or [port for known, port in WELL_KNOWN.items() if known == image]
-            line = self.raw[name].line
+    def _ports_of(self, service: ComposeService) -> list[int]:
+        """Return the ports of a service that are known without `ports`."""
+        if service.name in self.known:
+            return self.known[service.name]
+        spoken_of = [port for other in self.speakers[service.name] if other in self.services
+                     for port in self.services[other].mentioned(self.networks.names(service.name, other))[1]]
+        values = service.draft.values
+        found = [*service.exposed(), *spoken_of[:1 if not service.published else None],
+                 *compose_ports.of_words(values.get("labels", {}), values.get("env", {}))]
+        if not found and not service.published:
+            found, why = compose_ports.of_health_check(service.test), "its health check asks"
             if not found:
-                self.notes += service.draft.notes
-                self.notes.append(Note(
-                    self.scope.place(line), name, "left out: it has no port, so that no connection could wake it; if it has one, "
-                    "write 'expose:' into the service, else leave it to Compose or to a unit"))
-                del self.services[name]
-                continue
-            service.published = [Published(BRIDGE, port, port) for port in dict.fromkeys(found)]
-            service.draft.remark("ports", f"Not published in Compose: other containers alone reach {BRIDGE}, the host on the "
-                                          "engine's bridge.")
-        dependencies = {name: self._dependencies(service) for name, service in self.services.items()}
-        for name, service in self.services.items():
-            users = [user for other, user in self.services.items()
-                     if user is not service and (name in dependencies[other] or user.mentioned(name)[0])]
-            reachable = {port.container for port in service.published
-                         if port.host in ("", "0.0.0.0", BRIDGE) and port.listen in (None, port.container)}
-            inside = dict.fromkeys(port.container for port in service.published)
-            if users and not reachable >= set(inside):
-                missing = [port for port in inside if port not in reachable]
-                service.published += [Published(BRIDGE, port, port) for port in missing]
-                service.draft.remark("ports", f"Other containers of the project reach {BRIDGE}, the host on the engine's bridge.")
-            for user in users:
-                user.draft.add("create_args", f"--add-host={name}:host-gateway")
-                if "Names of other containers lead to the host, whose sockets wake them." not in user.draft.remarks.get(
-                        "create_args", []):
-                    user.draft.remark("create_args", "Names of other containers lead to the host, whose sockets wake them.")
+                found, why = compose_ports.of_image(values["image"], self.ask)
+            if found:
+                service.draft.remark("expose", f"The port is the one that {why}.")
+        self.known[service.name] = list(dict.fromkeys(found))
+        return self.known[service.name]
 
-    def _listen(self) -> None:
-        """Write the ports; of two that would listen on one address, the later one, or the one on the bridge, is moved."""
-        taken: defaultdict[int, list[tuple[TcpAddress, str]]] = defaultdict(list)
-        everything = [(name, service, port)
-                      for name, service in self.services.items() for port in dict.fromkeys(service.published)]
-        if len(everything) > _MOST_PORTS:
-            self.scope.fault(0, f"more than {_MOST_PORTS} ports; part the file, and import each part")
-        for name, service, port in sorted(everything, key=lambda one: one[2].host == BRIDGE):
-            line = service.keys["ports"].line if "ports" in service.keys else self.raw[name].line
-            first = None
-            try:
-                listen = PORT.parse(str(port)).listen
-                while other := next((who for address, who in taken[listen.port] if address.overlaps(listen)), None):
-                    first = first or other
-                    if listen.port == 65535:
-                        raise ValueError("no port is free above it")
-                    listen = replace(listen, port=listen.port + 1)
-            except (Invalid, ValueError) as error:
-                service.note(line, f"ports {port}", str(error))
-                continue
-            moved = Published(port.host, listen.port, port.container) if first else port
-            if first:
-                service.note(line, f"ports {port}",
-                             f"{first!r} listens there too; it became {moved}, which its clients must be told")
-            taken[listen.port].append((listen, name))
-            service.draft.add("ports", str(moved))
+    def _publish(self) -> None:
+        """Give each service its ports: those that it publishes, and those by which other services reach it."""
+        users: dict[str, list[ComposeService]] = {name: [] for name in self.services}
+        for name, service in self.services.items():
+            for other in self.dependencies[name]:
+                if other in users:
+                    users[other].append(service)
+        for name in users:
+            users[name] += [self.services[other] for other in self.speakers[name] if other in self.services
+                            and self.services[other].mentioned(self.networks.names(name, other))[0]]
+        for name, service in self.services.items():
+            known = self._ports_of(service)
+            service.is_inside = not service.published
+            if service.is_inside or users[name]:
+                inside = dict.fromkeys([*(port.container for port in service.published), *known])
+                service.draft.values["expose"] = [str(port) for port in inside]
+        for name, service in self.services.items():
+            is_for_all = service.is_inside and len(self.services) <= MOST_ACQUAINTED
+            for viewer in self.services.values() if is_for_all else dict.fromkeys(users[name]):
+                self._introduce(service, viewer)
+            self._introduce_to_itself(service)
+
+    def _introduce(self, service: ComposeService, viewer: ComposeService) -> None:
+        """Give a container the names of another one."""
+        names = self.networks.names(service.name, viewer.name)
+        if viewer is service or not names or any(option.startswith("--network=") for option in viewer.options()):
+            return
+        target = service.draft.name
+        linked = [alias for name, alias in self.networks.links(viewer.name) if name == service.name and alias != target]
+        viewer.draft.add("links", target, *(f"{target}:{alias}" for alias in dict.fromkeys(linked)))
+        service.draft.add("aliases", *(name for name in names if name != target and name not in linked))
+
+    def _introduce_to_itself(self, service: ComposeService) -> None:
+        """Give a container its own names, where it uses them."""
+        names = [name for name in self.networks.names(service.name, service.name) if service.speaks_of_itself(name)]
+        for name in names:
+            if not any(option.startswith("--hostname=") for option in service.options()):
+                service.draft.add("create_args", f"--hostname={name}")
+            elif f"--hostname={name}" not in service.options():
+                service.draft.add("create_args", f"--add-host={name}:127.0.0.1")
+
+    def _ready(self, service: ComposeService) -> None:
+        """Take one port for enough where no health check says more: of several, some may stay silent for ever."""
+        inside = dict.fromkeys([*(port.rpartition(":")[2] for port in service.draft.values.get("ports", ())),
+                                *service.draft.values.get("expose", ())])
+        if len(inside) > 1 and "ready" not in service.draft.values:
+            service.draft.values["ready"] = {"tcp": "any"}
+            service.note(service.keys.get("ports", self.raw[service.name]), "ports",
+                         f"one of {', '.join(inside)} that listens makes it ready, as no health check says more; write those "
+                         "that clients need into ready = { tcp = [...] }")
+
+    # --- what is left out --------------------------------------------------------------------------------------------
+
+    def _leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Take out the services that nothing can wake; ``reasons`` are those of services that can't be kept for others' sake."""
+        while True:
+            without_port = [service for service in self.services.values()
+                            if not service.published and not self._ports_of(service) or service.name in reasons]
+            if not without_port:
+                break
+            for service in without_port:
+                self.left_out[service.name] = service
+                del self.services[service.name]
+        for name, service in self.left_out.items():
+            self.notes += service.draft.notes
+            reason = reasons.get(name) or (
+                "left out: a task that runs to its end; run it in the entry point of what waits for it, or leave it to Compose"
+                if self._is_task(name) else "left out: no port of it is known, so no connection could wake it; if it has one, "
+                "write 'expose:' into the service, else leave it to Compose or to a unit")
+            self.notes.append(Note(self.raw[name].place, "", reason + self._needs(service), Weight.LOSS, name))
+        if self.left_out:
+            self.notes.append(Note(self.scope.path, "services", self._counted(), Weight.LOSS))
+
+    def _is_task(self, name: str) -> bool:
+        """Tell whether others wait until a service has run to its end."""
+        return any(self._condition(found[name]) == "service_completed_successfully"
+                   for found in self.dependencies.values() if name in found)
+
+    def _needs(self, service: ComposeService) -> str:
+        """Say what a service needs to go on under Compose, beside packages."""
+        if service.keys.get("network_mode"):
+            return ""
+        others = [other for other in self.services.values()
+                  if other.name in self.dependencies[service.name] or service.name in self.speakers[other.name]]
+        hosts = [f"{name}:host-gateway" for other in others for name in self.networks.names(other.name, service.name)]
+        ports = [f'ports = ["{BRIDGE}:{port}:{port}"] in [container.{other.draft.name}]'
+                 for other in others if not other.published for port in self._ports_of(other)]
+        here = {volume.partition(":")[0] for volume in service.draft.values.get("volumes", ())}
+        shared = sorted({volume.partition(":")[0] for other in self.services.values()
+                         for volume in other.draft.values.get("volumes", ())
+                         if not volume.startswith("/") and volume.partition(":")[0] in here})
+        parts = [*([f"extra_hosts: [{', '.join(hosts)}]"] if hosts else []), *ports,
+                 *(f"the volume {name} as external" for name in shared)]
+        return f"; there it needs {' and '.join(parts)}" if parts else ""
+
+    def _counted(self) -> str:
+        """Count what is in the declaration, and name what will miss the rest."""
+        missing = {name: [other for other in self.dependencies[name] if other in self.left_out and not self._is_task(other)]
+                   for name in self.services}
+        lacking = [f"{name} needs {', '.join(others)}" for name, others in missing.items() if others]
+        return f"{len(self.services)} of {len(self.services) + len(self.left_out)} are in the declaration" + (
+            f"; {'; '.join(lacking)}, which {'is' if len(lacking) == 1 and lacking[0].count(',') == 0 else 'are'} left out"
+            if lacking else "")
 
     # --- dependencies ------------------------------------------------------------------------------------------------
 
-    def _dependencies(self, service: Service) -> dict[str, Located]:
+    def _dependencies(self, service: ComposeService) -> dict[str, Located]:
         """Return what a service depends on, links included, each with where it says so."""
         found: dict[str, Located] = {}
         for key in ("depends_on", "links"):
@@ -245,7 +334,7 @@ class _Project:
             if located is not None and isinstance(located.value, dict):
                 found |= located.value
             elif located is not None and located.value is not None:
-                found |= {self.scope.text(item).partition(":")[0]: Located(item.line, None)
+                found |= {self.scope.text(item).partition(":")[0]: item.holding(None)
                           for item in self.scope.sequence(located, key)}
         return found
 
@@ -262,49 +351,41 @@ class _Project:
                     continue
                 if name in path:
                     circle = [*path[path.index(name):], name]
-                    located = self._dependencies(self.services[path[-1]])[name]
-                    self.scope.fault(located.line, "services depend on each other in a circle: "
-                                     f"{' -> '.join(circle)}; take one of the dependencies out")
+                    located = self.dependencies[path[-1]][name]
+                    self.scope.fault(located, "dependency cycle between services: "
+                                     f"{' -> '.join(circle)}", "remove one of the dependencies")
                 if name in done or name not in self.services:
                     continue
                 path.append(name)
                 todo.append((name, True))
-                todo += [(other, False) for other in self._dependencies(self.services[name])]
+                todo += [(other, False) for other in self.dependencies[name]]
+
+    def _condition(self, located: Located) -> str:
+        condition = located.value.get("condition") if isinstance(located.value, dict) else None
+        return "" if condition is None else self.scope.text(condition)
+
+    def _needed_of(self, name: str, seen: set[str]) -> Iterator[str]:
+        """Yield what a service depends on, and instead of a task that is left out what that depends on."""
+        for other in self.dependencies.get(name, ()):
+            if other in self.services:
+                yield other
+            elif other in self.left_out and self._is_task(other) and other not in seen:
+                seen.add(other)
+                yield from self._needed_of(other, seen)
 
     def _depend(self) -> None:
-        for service in self.services.values():
-            for name, located in self._dependencies(service).items():
-                other = self.services.get(name)
-                if other is None:
-                    instead = ("it was left out, nothing waits for it" if name in self.raw
-                               else "no service of this name is in the file")
-                    service.note(located.line, f"depends_on {name}", instead)
+        for name, service in self.services.items():
+            needed = [*self._needed_of(name, set()), *self.namespaces.needed.get(name, ())]
+            for other in dict.fromkeys(needed):
+                service.draft.add("requires", self.services[other].draft.name)
+            for other, located in self.dependencies[name].items():
+                if other in self.services:
                     continue
-                condition = located.value.get("condition") if isinstance(located.value, dict) else None
-                if condition is not None and self.scope.text(condition) == "service_completed_successfully":
-                    service.note(condition.line, f"depends_on.{name}.condition",
-                                 "a task that runs to its end belongs into the container's entry point, or a unit of its own")
-                    continue
-                service.draft.add("requires", other.draft.name)
-            links = service.keys.get("links")
-            for item in links.value if links is not None and isinstance(links.value, list) else ():
-                name, _, alias = self.scope.text(item).partition(":")
-                if alias and alias != name:
-                    service.draft.add("create_args", f"--add-host={alias}:host-gateway")
-
-
-def _as_list(located: Located) -> list[Located]:
-    """Return either syntax of a list or a mapping as the items of a list; a null value stays a bare name."""
-    if isinstance(located.value, list):
-        return located.value
-    if isinstance(located.value, dict):
-        return [Located(item.line, name if item.value is None else f"{name}={scalar_text(item.value)}")
-                for name, item in located.value.items()]
-    return [located]
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    try:
-        return dotenv(path.read_text(encoding="utf-8")) if path.stat().st_size < 2**20 else {}
-    except (OSError, UnicodeDecodeError):
-        return {}
+                is_there = other in self.raw
+                is_unwanted = is_there and other not in self.left_out
+                task = self._is_task(other) and other in self.left_out
+                service.note(located, f"depends_on {other}",
+                             "it has none of the chosen profiles, so nothing waits for it" if is_unwanted else
+                             "a task that is left out, so nothing waits for it: what it depends on is woken first" if task else
+                             "it was left out, so nothing waits for it" if is_there else
+                             "the project has no service of this name", Weight.LOSS)

@@ -10,20 +10,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ondemand_pkg.importing.compose_service import INSTEAD
 from ondemand_pkg.importing.draft import UNKNOWN_VERSION, Draft, name_of, version_of
 from ondemand_pkg.importing.image import exposed
-from ondemand_pkg.importing.service import INSTEAD
 
 _NAMELESS = re.compile(r"[0-9a-f]{64}")
-_SHM_SIZE = 64 * 2**20  # the engine's default
+_SHM_SIZES = (64 * 2**20, 64 * 1024 * 1000)  # the engines' defaults
+# What Podman tells of every container, whatever was asked for.
+_OF_PODMAN = {"container=podman", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 # Names of HostConfig whose value is that of one option, each with the values that say nothing.
 _OPTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "CgroupParent": ("--cgroup-parent", ()), "CpuPeriod": ("--cpu-period", ()), "CpuQuota": ("--cpu-quota", ()),
     "CpuShares": ("--cpu-shares", ()), "CpusetCpus": ("--cpuset-cpus", ()), "CpusetMems": ("--cpuset-mems", ()),
     "IpcMode": ("--ipc", ("private", "shareable")), "MemoryReservation": ("--memory-reservation", ()),
-    "MemorySwappiness": ("--memory-swappiness", (-1,)), "OomScoreAdj": ("--oom-score-adj", ()), "PidMode": ("--pid", ()),
-    "PidsLimit": ("--pids-limit", (-1,)), "Runtime": ("--runtime", ("runc",)), "ShmSize": ("--shm-size", (_SHM_SIZE,)),
-    "UTSMode": ("--uts", ()), "UsernsMode": ("--userns", ()),
+    "MemorySwappiness": ("--memory-swappiness", (-1,)), "OomScoreAdj": ("--oom-score-adj", ()),
+    "PidMode": ("--pid", ("private",)), "PidsLimit": ("--pids-limit", (-1,)), "Runtime": ("--runtime", ("runc", "oci")),
+    "ShmSize": ("--shm-size", _SHM_SIZES), "UTSMode": ("--uts", ("private",)), "UsernsMode": ("--userns", ()),
 }
 _LISTS = {"Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search", "ExtraHosts": "--add-host",
           "GroupAdd": "--group-add", "SecurityOpt": "--security-opt", "DeviceCgroupRules": "--device-cgroup-rule"}
@@ -43,6 +45,7 @@ class _Inspected:
         self.config: Mapping[str, Any] = details.get("Config") or {}
         self.host: Mapping[str, Any] = details.get("HostConfig") or {}
         self.details = details
+        self.is_podmans = "container=podman" in (self.config.get("Env") or ())
         self.inherited: Mapping[str, Any] = image.get("Config") or {}
         self._image(image)
         self._process()
@@ -71,9 +74,9 @@ class _Inspected:
             f"x:{(self.inherited.get('Labels') or {}).get('org.opencontainers.image.version', '')}")
         self.draft.values["version"] = version or UNKNOWN_VERSION
         if version is None:
-            self.draft.remark("version", "The image's tag does not tell a version: write the one that is meant.")
+            self.draft.remark("version", "The image's tag is not a version: write the intended one.")
         if not image:
-            self.note("image", "it is not on this machine, so that what comes from it could not be left out")
+            self.note("image", "it is not on this machine, so settings that come from it could not be left out")
 
     def _process(self) -> None:
         values = self.draft.values
@@ -85,7 +88,7 @@ class _Inspected:
             values["entrypoint"] = entrypoint
         if command and (has_own or command != self.inherited.get("Cmd")):
             values["command"] = command
-        from_image = set(self.inherited.get("Env") or ())
+        from_image = set(self.inherited.get("Env") or ()) | (_OF_PODMAN if self.is_podmans else set())
         env = dict(line.partition("=")[::2] for line in self.config.get("Env") or () if line not in from_image)
         if env:
             values["env"] = env
@@ -98,7 +101,7 @@ class _Inspected:
         if kept:
             values["labels"] = kept
         for key, name in (("user", "User"), ("workdir", "WorkingDir")):
-            if self.own(name):
+            if self.own(name) and not (self.is_podmans and self.config[name] == "/"):
                 values[key] = self.config[name]
         if self.config.get("StopTimeout") is not None:
             values["stop_timeout"] = f"{max(1, int(self.config['StopTimeout']))}s"
@@ -119,7 +122,8 @@ class _Inspected:
                           f"only TCP can wake a container; write \"--publish={number}:{target}\" into create_args")
                 continue
             for binding in found or ():
-                host, listen = binding.get("HostIp") or "", binding.get("HostPort") or number
+                host = "" if self.is_podmans and binding.get("HostIp") == "0.0.0.0" else binding.get("HostIp") or ""
+                listen = binding.get("HostPort") or number
                 address = f"[{host}]:" if ":" in host else f"{host}:" if host else ""
                 self.draft.add("ports", f"{address}{listen}:{number}")
         if "ports" in self.draft.values:
@@ -138,10 +142,10 @@ class _Inspected:
                 source = str(mount.get("Name"))
                 if mount.get("Driver", "local") != "local":
                     command = f"docker volume create --driver {mount['Driver']} {source}"
-                    self.note(f"volume {source}", f"make it on each host before: '{command}'")
+                    self.note(f"volume {source}", f"first create it on each host: '{command}'")
                 if _NAMELESS.fullmatch(source):
-                    self.note(f"volume at {target}", f"it has no name but {source[:12]}...; the package goes on with its data "
-                                                     "under that name, on this host")
+                    self.note(f"volume at {target}", f"an anonymous volume ({source[:12]}...); the package keeps using it by "
+                                                     "that name, on this host")
             elif kind == "bind":
                 source = str(mount.get("Source"))
                 if mount.get("Propagation") not in (None, "", "rprivate"):
@@ -195,10 +199,10 @@ class _Inspected:
         hostname = str(self.config.get("Hostname") or "")
         if hostname and not str(self.details.get("Id", "")).startswith(hostname):
             add("create_args", f"--hostname={hostname}")
-        if self.own("StopSignal"):
+        if self.own("StopSignal") and not (self.is_podmans and str(self.config["StopSignal"]) in ("15", "SIGTERM")):
             add("create_args", f"--stop-signal={self.config['StopSignal']}")
         log = self.host.get("LogConfig") or {}
-        if log.get("Config") or log.get("Type") not in (None, "", "json-file"):
+        if log.get("Config") or log.get("Type") not in (None, "", "journald" if self.is_podmans else "json-file"):
             add("create_args", f"--log-driver={log['Type']}",
                 *(f"--log-opt={key}={value}" for key, value in (log.get("Config") or {}).items()))
 

@@ -6,26 +6,30 @@ Knows which parts of an image's configuration mean something to a declaration (O
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ondemand_pkg.engines import references
 from ondemand_pkg.importing.draft import UNKNOWN_VERSION, Draft, name_of, version_of
 
 _LABEL = "org.opencontainers.image."
+_PORT = re.compile(r"[0-9]{1,5}")
 _DIGITS = "0123456789"
 
 
 def name_of_image(reference: str) -> str:
     """Return the name of a container for an image: the last part of its path."""
-    return name_of(reference.partition("@")[0].rpartition("/")[2].partition(":")[0])
+    return name_of(references.parsed(reference).name)
 
 
 def offline(reference: str) -> Draft:
     """Return the smallest declaration of an image of which nothing is known but its name."""
     draft = Draft(name_of_image(reference))
     _image(draft, reference, {})
+    _idle(draft)
     draft.values["ports"] = ["8080:80"]
-    draft.remark("ports", "Nobody was asked what the image listens on: [ADDRESS:]LISTEN:CONTAINER; write its port behind the "
+    draft.remark("ports", "The image was not inspected: [ADDRESS:]LISTEN:CONTAINER; write its port behind the "
                           "colon.")
     draft.remark("volumes", 'volumes = ["NAME:/PATH"]        # what shall outlive the container')
     return draft
@@ -39,7 +43,7 @@ def draft_of(reference: str, attributes: Mapping[str, Any]) -> Draft:
     _image(draft, reference, labels)
     digests = attributes.get("RepoDigests") or []
     if digests and "@" not in reference:
-        draft.remark("image", f"A tag may move; this is the same image for ever: {digests[0]}")
+        draft.remark("image", f"A tag can move; this digest is always the same image: {digests[0]}")
     for key, label in (("description", "description"), ("license", "licenses"), ("homepage", "url")):
         value = str(labels.get(_LABEL + label) or "").strip()
         if value:
@@ -47,19 +51,19 @@ def draft_of(reference: str, attributes: Mapping[str, Any]) -> Draft:
     _ports(draft, config)
     for path in sorted(config.get("Volumes") or {}):
         draft.add("volumes", f"{draft.name}-{'-'.join(path.strip('/').split('/')) or 'data'}:{path}")
-        draft.remarks["volumes"] = ["What the image keeps in volumes; named, it outlives the container."]
+        draft.remarks["volumes"] = ["The image's volumes; with names, they outlive the container."]
     user = config.get("User") or ""
     draft.remark("user", f"The image runs as {user}." if user else
                  'The image runs as root; where it can do without: user = "1000:1000"')
     if config.get("StopSignal"):
-        draft.remark("stop_timeout", f"The image is stopped with {config['StopSignal']}; it has 10 s for that unless told: "
+        draft.remark("stop_timeout", f"The image is stopped with {config['StopSignal']} and killed after 10 s by default: "
                                      'stop_timeout = "30s"')
     test = (config.get("Healthcheck") or {}).get("Test") or []
     if test and test[0] != "NONE":
         draft.values["ready"] = {"healthcheck": True}
-        draft.remark("ready", "The image brings a health check: clients are held until it succeeds.")
+        draft.remark("ready", "The image has a health check: clients wait until it succeeds.")
     draft.remark("memory", 'memory = "256m"')
-    draft.remark("idle", 'idle = "10min"                  # stop after so long without traffic; "never" unless told')
+    _idle(draft)
     draft.keep_what_is_valid(f"the image {reference}")
     return draft
 
@@ -70,14 +74,20 @@ def _image(draft: Draft, reference: str, labels: Mapping[str, Any]) -> None:
     version = version_of(reference) or (version_of(f"x:{label}") if label[:1] in tuple(_DIGITS) else None)
     draft.values["version"] = version or UNKNOWN_VERSION
     if version is None:
-        draft.remark("version", "Neither the tag nor a label tells a version: write the one that is meant.")
+        draft.remark("version", "Neither the tag nor a label gives a version: write the intended one.")
+
+
+def _idle(draft: Draft) -> None:
+    draft.values["idle"] = "10min"
+    draft.remark("idle", "Asleep after this long without traffic; without this line it stays awake once woken.")
 
 
 def exposed(config: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """Yield number and protocol of each port of an image's or a container's configuration, by number."""
-    for port in sorted(config.get("ExposedPorts") or {}, key=lambda port: (int(port.partition("/")[0] or 0), port)):
-        number, _, protocol = port.partition("/")
-        yield int(number), protocol or "tcp"
+    ports = config.get("ExposedPorts") or {}
+    found = [(port.partition("/")[0], port.partition("/")[2] or "tcp") for port in ports if isinstance(port, str)]
+    # Whatever builder made the image: what is no port can't be listened on.
+    yield from sorted((int(number), protocol) for number, protocol in found if _PORT.fullmatch(number))
 
 
 def _ports(draft: Draft, config: Mapping[str, Any]) -> None:

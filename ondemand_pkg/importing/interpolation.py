@@ -1,24 +1,40 @@
 """Variables in Compose files.
 
-Knows the forms of `$VARIABLE` that Compose replaces, and the `.env` file from which they come; hides the parser.
-Source: Compose specification, "Interpolation"; dotenv files as Compose reads them.
+Knows the forms of `$VARIABLE` that Compose replaces; hides the parser.  Source: Compose specification, "Interpolation".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":-|-|:\?|\?|:\+|\+")
 _DEEPEST = 20
 _LONGEST = 1 << 20
-_DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*[=:](.*)")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 
 
 class Unset(ValueError):
     """A variable is not set though it must be, or a form is none of Compose's; the text says which and what to do."""
+
+
+class Layers(Mapping[str, str]):
+    """Variables of several places; the first that has one wins."""
+
+    def __init__(self, *places: Mapping[str, str]) -> None:
+        self._places = places
+
+    def __getitem__(self, name: str) -> str:
+        for place in self._places:
+            if name in place:
+                return place[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({name for place in self._places for name in place})
+
+    def __len__(self) -> int:
+        return len({name for place in self._places for name in place})
 
 
 def interpolate(text: str, variables: Mapping[str, str], missing: set[str]) -> str:
@@ -68,11 +84,11 @@ def _braced(text: str, position: int, variables: Mapping[str, str], missing: set
     """Return what `${...}` stands for, and the position behind it."""
     name = _NAME.match(text, position)
     if name is None:
-        raise Unset(f"{text[position - 2:position + 40]!r} is no variable; write $$ for the character itself")
+        raise Unset(f"{text[position - 2:position + 40]!r} is not a variable; write $$ for the character itself")
     operator = _OPERATOR.match(text, name.end())
     if operator is None:
         if text[name.end():name.end() + 1] != "}":
-            raise Unset(f"{text[position - 2:position + 40]!r} is no form that Compose knows")
+            raise Unset(f"{text[position - 2:position + 40]!r} is not a form that Compose supports")
         return _value(name[0], variables, missing), name.end() + 1
     sign = operator[0]
     value = variables.get(name[0])
@@ -93,31 +109,3 @@ def _value(name: str, variables: Mapping[str, str], missing: set[str]) -> str:
     if name not in variables:
         missing.add(name)
     return variables.get(name, "")
-
-
-def dotenv(text: str) -> dict[str, str]:
-    """Return the variables of a `.env` or `env_file` file; a line that sets none is passed over.
-
-    A value in single quotes is literal, one in double quotes knows escapes, ` #` begins a comment elsewhere; variables set
-    above are replaced.
-    """
-    found: dict[str, str] = {}
-    for line in text.replace("\r\n", "\n").split("\n"):
-        match = _DOTENV_LINE.fullmatch(line)
-        if match is None or line.lstrip().startswith("#"):
-            continue
-        raw = match[2].strip()
-        quote = raw[:1]
-        if quote == "'" and raw.find("'", 1) > 0:
-            found[match[1]] = raw[1:raw.index("'", 1)]
-            continue
-        if quote == '"':
-            quoted = re.match(r'"((?:[^"\\]|\\.)*)"', raw)
-            value = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[0]), quoted[1]) if quoted else raw
-        else:
-            value = re.split(r"\s#", raw, maxsplit=1)[0].rstrip()
-        try:
-            found[match[1]] = interpolate(value, found, set())
-        except Unset:
-            found[match[1]] = value
-    return found

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ondemand_pkg.frozen import frozen
 
 # Carried over as they are; `cached` and its like only mean something on other systems than Linux.
 _OPTIONS = {"ro", "rw", "z", "Z", "nocopy", "shared", "slave", "private", "rshared", "rslave", "rprivate"}
@@ -17,7 +18,7 @@ _NO_EFFECT = {"cached", "delegated", "consistent", "default", ""}
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 
 
-@dataclass(frozen=True)
+@frozen
 class Mount:
     """One mount; ``kind`` is "volume", "bind" or "tmpfs", ``dropped`` what was not carried over, told."""
 
@@ -31,10 +32,12 @@ class Mount:
 def of_text(text: str) -> Mount:
     """Return the mount of `[SOURCE:]TARGET[:OPTIONS]`; raises ValueError, with a remedy, for what can't be carried over."""
     if _WINDOWS.match(text):
-        raise ValueError(f"{text!r} is a path of Windows; write one of the host")
+        raise ValueError(f"{text!r} is a Windows path; write one of the host")
     parts = text.split(":")
     if len(parts) > 3:
         raise ValueError(f"{text!r} has too many colons; write SOURCE:TARGET or SOURCE:TARGET:OPTIONS")
+    if "" in parts:
+        raise ValueError(f"{text!r} has nothing between two colons, perhaps as a variable is not set; write SOURCE:TARGET")
     source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
     given = parts[2].split(",") if len(parts) == 3 else []
     options = tuple(option for option in given if option in _OPTIONS and option != "rw")
@@ -43,6 +46,11 @@ def of_text(text: str) -> Mount:
                     for option in unknown)
     kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
     return Mount(kind, source, target.rstrip("/") or target, options, dropped)
+
+
+def target_of(text: str) -> str:
+    """Return where the mount of a text is in the container; raises ValueError."""
+    return of_text(text).target
 
 
 def of_mapping(keys: Mapping[str, Any]) -> Mount:

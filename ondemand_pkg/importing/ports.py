@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from ondemand_pkg.frozen import frozen
+from ondemand_pkg.importing.yaml_lines import Located, scalar_text
 
 BRIDGE = "172.17.0.1"  # the host's address on the engine's default bridge, unless daemon.json sets another
 _MOST = 100  # ports of one range
@@ -22,7 +24,7 @@ WELL_KNOWN = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Published:
     """One port: where the host listens (``listen`` None: the engine would choose), and the container's port."""
 
@@ -38,30 +40,42 @@ class Published:
         return f"{host}:{both}" if host else both
 
 
+def of(item: Located) -> list[Published]:
+    """Return the ports of an item of `ports`, in either syntax; raises ValueError."""
+    if not isinstance(item.value, dict):
+        return short(scalar_text(item.value))
+    part = {key: scalar_text(inner.value) for key, inner in item.value.items() if not isinstance(inner.value, list | dict)}
+    return long(part.get("host_ip", ""), part.get("published", ""), part.get("target", ""), part.get("protocol", ""))
+
+
 def short(text: str) -> list[Published]:
     """Return the ports of `[[HOST:][LISTEN]:]CONTAINER[/PROTOCOL]`; raises ValueError."""
     body, _, protocol = text.partition("/")
     head, colon, container = body.rpartition(":")
     host, _, listen = head.rpartition(":") if colon else ("", "", "")
-    return list(_pairs(host.strip("[]"), listen, container, protocol or "tcp", text))
+    return list(_pairs(host.strip("[]"), listen, container, protocol, text))
 
 
 def long(host: str, published: str, target: str, protocol: str) -> list[Published]:
     """Return the ports of a mapping of `host_ip`, `published`, `target` and `protocol`; raises ValueError."""
-    return list(_pairs(host.strip("[]"), published, target, protocol or "tcp", f"{published}:{target}"))
+    return list(_pairs(host.strip("[]"), published, target, protocol, f"{published}:{target}"))
 
 
 def _pairs(host: str, listen: str, container: str, protocol: str, whole: str) -> Iterator[Published]:
+    protocol = protocol.lower() or "tcp"
     inside = _numbers(container, whole)
     outside = _numbers(listen, whole) if listen else None
+    if outside is not None and len(inside) == 1:  # the engine takes the first that is free
+        yield Published(host, outside[0], inside[0], protocol)
+        return
+    if len(inside) > _MOST:
+        raise ValueError(f"{whole!r}: more than {_MOST} ports; a declaration lists each of them")
     if outside is None:
         yield from (Published(host, None, port, protocol) for port in inside)
     elif len(inside) == len(outside):
         yield from (Published(host, *pair, protocol) for pair in zip(outside, inside, strict=True))
-    elif len(inside) == 1:  # the engine takes the first that is free
-        yield Published(host, outside[0], inside[0], protocol)
     else:
-        raise ValueError(f"{whole!r}: the two ranges have not the same length")
+        raise ValueError(f"{whole!r}: the two ranges differ in length")
 
 
 def _numbers(text: str, whole: str) -> range:
@@ -71,6 +85,4 @@ def _numbers(text: str, whole: str) -> range:
     first, last = int(match[1]), int(match[2] or match[1])
     if not 0 < first <= last < 65536:
         raise ValueError(f"{whole!r}: {text!r} is not between 1 and 65535")
-    if last - first >= _MOST:
-        raise ValueError(f"{whole!r}: more than {_MOST} ports; a declaration lists each of them")
     return range(first, last + 1)

@@ -1,259 +1,263 @@
 """Quadlet files: systemd units that describe a Podman container.
 
-Knows systemd's syntax of units and what each key of [Container] becomes; hides Podman's names.
-Source: podman-systemd.unit(5), systemd.syntax(7).
+Knows which option of `podman run` each key of [Container] is, as Podman's generator does; hides the units that belong together
+and what options become.  Source: podman-systemd.unit(5).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ondemand_pkg.engines import create_options
 from ondemand_pkg.errors import DeclarationError, Fault
-from ondemand_pkg.importing import ports
-from ondemand_pkg.importing.draft import UNKNOWN_VERSION, Draft, name_of, version_of
-from ondemand_pkg.importing.mounts import of_text
-from ondemand_pkg.importing.service import INSTEAD, name_of_path
+from ondemand_pkg.importing import health_checks
+from ondemand_pkg.importing.draft import Draft, name_of
+from ondemand_pkg.importing.notes import Weight
+from ondemand_pkg.importing.run_options import RunOptions, Source, take_words
+from ondemand_pkg.importing.unit_files import Assignment, Unit, with_variables, words
 
-_LARGEST_FILE = 2**20
-_OPTIONS = {
-    "HostName": "--hostname", "PidsLimit": "--pids-limit", "ShmSize": "--shm-size", "StopSignal": "--stop-signal",
-    "LogDriver": "--log-driver", "CgroupsMode": "--cgroupns",
+_LAST = {  # keys of which the last one counts
+    "CgroupsMode": "--cgroups", "Entrypoint": "--entrypoint", "HealthCmd": "--health-cmd", "HealthInterval": "--health-interval",
+    "HealthLogDestination": "--health-log-destination", "HealthMaxLogCount": "--health-max-log-count",
+    "HealthMaxLogSize": "--health-max-log-size", "HealthOnFailure": "--health-on-failure", "HealthRetries": "--health-retries",
+    "HealthStartPeriod": "--health-start-period", "HealthStartupCmd": "--health-startup-cmd",
+    "HealthStartupInterval": "--health-startup-interval", "HealthStartupRetries": "--health-startup-retries",
+    "HealthStartupSuccess": "--health-startup-success", "HealthStartupTimeout": "--health-startup-timeout",
+    "HealthTimeout": "--health-timeout", "HostName": "--hostname", "IP": "--ip", "IP6": "--ip6", "LogDriver": "--log-driver",
+    "Memory": "--memory", "PidsLimit": "--pids-limit", "Pull": "--pull", "Retry": "--retry", "RetryDelay": "--retry-delay",
+    "ShmSize": "--shm-size", "StopSignal": "--stop-signal", "StopTimeout": "--stop-timeout", "SubGIDMap": "--subgidname",
+    "SubUIDMap": "--subuidname", "Timezone": "--tz", "UserNS": "--userns", "WorkingDir": "--workdir",
 }
-_LISTS = {
-    "AddDevice": "--device", "AddHost": "--add-host", "Annotation": "--annotation", "DNS": "--dns", "DNSOption": "--dns-option",
-    "DNSSearch": "--dns-search", "GroupAdd": "--group-add", "LogOpt": "--log-opt", "Sysctl": "--sysctl", "Ulimit": "--ulimit",
+_ALL = {  # keys of which each is a value
+    "AddHost": "--add-host", "DNS": "--dns", "DNSOption": "--dns-option", "DNSSearch": "--dns-search", "ExposeHostPort":
+        "--expose",
+    "GroupAdd": "--group-add", "Network": "--network", "NetworkAlias": "--network-alias", "PublishPort": "--publish",
+    "Tmpfs": "--tmpfs", "Ulimit": "--ulimit", "Volume": "--volume",
 }
-_INSTEAD = {
+_WORDS = {"AddCapability": "--cap-add", "AddDevice": "--device", "DropCapability": "--cap-drop", "GIDMap": "--gidmap",
+          "LogOpt": "--log-opt", "Sysctl": "--sysctl", "UIDMap": "--uidmap"}
+_ARGUMENTS = {"EnvironmentFile": "--env-file", "Mount": "--mount", "Secret": "--secret"}
+_PAIRS = {"Annotation": "--annotation", "Environment": "--env", "Label": "--label"}
+_SWITCHES = {"EnvironmentHost": "--env-host", "HttpProxy": "--http-proxy", "ReadOnly": "--read-only",
+             "ReadOnlyTmpfs": "--read-only-tmpfs", "RunInit": "--init"}
+_SECURITY = {"Mask": "mask={}", "SeccompProfile": "seccomp={}", "SecurityLabelFileType": "label=filetype:{}",
+             "SecurityLabelLevel": "label=level:{}", "SecurityLabelType": "label=type:{}", "Unmask": "unmask={}"}
+_SECURITY_SWITCHES = {"NoNewPrivileges": "no-new-privileges", "SecurityLabelDisable": "label=disable",
+                      "SecurityLabelNested": "label=nested"}
+ELSEWHERE = {"Image", "Exec", "User", "Group", "Pod", "PodmanArgs", "Notify", "ContainerName", "ServiceName", "StartWithPod"}
+INSTEAD = {
     "AutoUpdate": "an upgrade of the package brings another image",
-    "ContainerName": "the container is called ondemand-NAME",
-    "EnvironmentHost": "write what is needed into env",
-    "IP": "the relay finds the container's address by itself",
-    "Mount": "write the mount into volumes, or into create_args with --mount",
-    "Network": INSTEAD["networks"],
-    "Notify": "write how the container is known to be ready into ready",
-    "PodmanArgs": "write the same options of 'docker create' into create_args",
-    "Pull": INSTEAD["pull_policy"],
-    "Secret": INSTEAD["secrets"],
-    "Timezone": 'write TZ into env: env = { TZ = "Europe/Berlin" }',
-    "UserNS": "write --userns=host into create_args, or leave it to the engine",
+    "ContainersConfModule": "settings of containers.conf have no counterpart; write options into create_args",
+    "GlobalArgs": "they are for the whole command; the package asks the engine by its socket",
+    "ReloadCmd": "the package's units have no reload; 'docker exec ondemand-{name} ...' runs a command in the container",
+    "ReloadSignal": "the package's units have no reload; 'docker kill --signal=... ondemand-{name}' sends it",
+    "RemapGid": "user namespaces are a setting of the engine", "RemapUid": "user namespaces are a setting of the engine",
+    "RemapUidSize": "user namespaces are a setting of the engine", "RemapUsers": "user namespaces are a setting of the engine",
+    "Rootfs": "a declaration needs an image: 'docker import' makes one of a directory",
+    "VolatileTmp": 'write tmpfs = ["/tmp"]',
 }
+OPTIONS = (*_LAST, *_ALL, *_WORDS, *_ARGUMENTS, *_PAIRS, *_SWITCHES, *_SECURITY, *_SECURITY_SWITCHES)  # the keys that are options
 _OTHER_SECTIONS = {
     "Install": "the package enables the socket; the container is started by the first connection",
-    "Service": "the package has units of its own; 'systemctl edit ondemand-NAME-container' adds to them",
-    "Unit": "the package has units of its own; 'systemctl edit ondemand-NAME-container' adds to them",
+    "Service": "the package has units of its own; 'systemctl edit ondemand-{name}-container' adds to them",
+    "Unit": "the package has units of its own; 'systemctl edit ondemand-{name}-container' adds to them",
     "Quadlet": "it is Quadlet's own",
 }
-_QUOTED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|((?:[^\s"\'\\]|\\.)+))', re.DOTALL)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "s": " ", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_DEPENDENCIES = {"Requires", "After", "BindsTo", "Wants", "Requisite", "PartOf", "Before", "Upholds"}
+Resource = Callable[[str, Assignment], str]
 
 
-def read(path: str) -> Draft:
-    """Return the draft that a `.container` file becomes; raises DeclarationError for what is none."""
-    return _Quadlet(path).draft
+class QuadletContainer:
+    """One `.container` file on its way to a draft; ``draft`` has no ports where the file names none."""
 
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        if "Container" not in unit.sections:
+            near = [section for section in unit.sections if section.lower() == "container"]
+            raise DeclarationError([Fault(unit.path, 0, "", "not a Quadlet file: it has no section [Container]",
+                                          f"found [{near[0]}], but upper and lower case differ" if near else "")])
+        if not unit.last("Container", "Image") and not unit.last("Container", "Rootfs"):
+            raise DeclarationError([Fault(unit.path, 0, "", "the section [Container] has no Image=", "write one")])
+        self.service = unit.service("Container")
+        self.draft = Draft(name_of(self.service))
+        self.run = RunOptions(self.draft, Path(unit.path).resolve().parent, is_docker=False)
+        self.known_networks: set[str] = set()  # by the names of their files
+        # The name that the other engine gives the container, those by which others find it, and the networks where they do.
+        self.container_name = self._expanded(unit.last("Container", "ContainerName")) or f"systemd-{self.service}"
+        self.names = [self.container_name, *(one.value for one in unit.all("Container", "NetworkAlias"))]
+        self.networks = {one.value.partition(":")[0] for one in unit.all("Container", "Network")}
+        self._variables: dict[str, str] = {}
+        for one in unit.all("Service", "Environment"):
+            self._variables |= {name: self._expanded(value) for name, _, value in (word.partition("=") for word in one.words())}
 
-class _Quadlet:
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.draft = Draft(name_of(Path(path).name.removesuffix(".container")))
-        self.arrays: dict[str, list[str]] = {}
-        found = False
-        for line, section, key, value in _assignments(path):
-            if section != "Container":
-                self._other(line, section, key, value)
+    def convert(self, resource: Resource) -> None:
+        """Fill the draft; ``resource`` says what a name of another Quadlet file, such as data.volume, stands for."""
+        for path in self.unit.outside:
+            self.draft.note(path, "link", "it leads out of the directory, and was not read")
+        for one in self.unit.assignments:
+            if one.section != "Container":
+                self._other(one)
+            elif one.key in INSTEAD:
+                self.note(one, INSTEAD[one.key])
+            elif one.key not in ELSEWHERE and self._options_of(one) is None:
+                self.note(one, "unknown key, for which Podman refuses the file; set what it means with create_args")
+        for option, value, one in self.options(resource):
+            self.run.take(option, value, create_options.option(option, of_run=True), Source(one.place, f"{one.key}="))
+        self._words_of_podman()
+        image = self.unit.all("Container", "Image")
+        if image:
+            self.run.image(self._value(resource(self._expanded(image[-1].value), image[-1]), image[-1]),
+                           Source(image[-1].place, "Image="))
+        for one in self.unit.all("Container", "Exec")[-1:]:
+            self.draft.values["command"] = [self._value(word, one) for word in one.words()]
+        self._notify()
+        self.run.finish()
+        self._start_limit()
+
+    def options(self, resource: Resource) -> Iterator[tuple[str, str, Assignment]]:
+        """Yield the options of `podman run` that the keys are, and where they are written; a switch has "true" or "false"."""
+        of_many = {**_ALL, **_WORDS, **_ARGUMENTS, **_PAIRS, "Mask": "", "Unmask": ""}
+        last = {one.key: one for one in self.unit.assignments if one.section == "Container"}
+        pairs: dict[tuple[str, str], tuple[str, Assignment]] = {}
+        for one in self.unit.assignments:
+            if one.section != "Container" or (one.key not in of_many and last[one.key] is not one):
                 continue
-            found = True
-            self._container(line, key, self._without_specifiers(line, key, value))
-        if not found:
-            raise DeclarationError([Fault(path, 0, "", "no Quadlet file: it has no section [Container]")])
-        if "image" not in self.draft.values:
-            raise DeclarationError([Fault(path, 0, "", "the section [Container] has no Image=; write one")])
-        if "ports" not in self.draft.values:
-            image = self.draft.values["image"].rpartition("/")[2].partition(":")[0]
-            port = ports.WELL_KNOWN.get(image, 80)
-            self.draft.values["ports"] = [f"127.0.0.1:{port}:{port}"]
-            self.draft.remark("ports", "It publishes none: write the port on which the container listens.")
-        self.draft.keep_what_is_valid(path)
+            for option, word in self._options_of(one) or ():
+                text = self._expanded(word, one)
+                if one.key in _PAIRS:
+                    name, equals, rest = text.partition("=")
+                    pairs[one.key, name] = f"{name}{equals}{rest}", one
+                    continue
+                if one.key in ("Volume", "Network", "Mount"):
+                    text = self._with_resource(text, one, resource)
+                    if one.key == "Network" and word.partition(":")[0] in self.known_networks:
+                        continue  # the others in it are reached by the host
+                yield option, self._value(text, one), one
+        for (key, name), (text, one) in pairs.items():
+            value, unknown = with_variables(text, self._variables)
+            if unknown and key == "Environment":
+                self.note(one, f"{name} has the value of {', '.join(unknown)}, which only the host knows{self._of_files()}; "
+                               f"write {name}=... into /etc/ondemand/{self.draft.name}.env there", Weight.LOSS)
+                continue
+            yield _PAIRS[key], value, one
+        if user := self.unit.all("Container", "User"):
+            group = self._expanded(self.unit.last("Container", "Group"), user[-1])
+            yield "--user", self._expanded(user[-1].value, user[-1]) + (f":{group}" if group else ""), user[-1]
 
-    def note(self, line: int, what: str, instead: str) -> None:
-        self.draft.note(f"{self.path}:{line}", what, instead)
+    def note(self, one: Assignment, instead: str, weight: Weight = Weight.CHANGED) -> None:
+        """Say what was not imported as it was."""
+        what = f"{one.key}=" if one.section == "Container" else f"[{one.section}] {one.key}="
+        self.draft.note(one.place, what, instead.replace("{name}", self.draft.name), weight)
 
-    def _other(self, line: int, section: str, key: str, value: str) -> None:
-        if (section, key) == ("Unit", "Description"):
-            self.draft.values["description"] = value
-        else:
-            self.note(line, f"[{section}] {key}=", _OTHER_SECTIONS.get(section, "this section is not known"))
+    def _options_of(self, one: Assignment) -> list[tuple[str, str]] | None:
+        """Return the options of an assignment, its value parted as Quadlet parts that of its key; None for a key without one."""
+        key, value = one.key, one.value
+        if key in _LAST or key in _ALL:
+            return [({**_LAST, **_ALL}[key], value)]
+        if key in _WORDS:
+            return [(_WORDS[key], word) for word in map(self._without_dash(one), one.words(unescapes=False))]
+        if key in _ARGUMENTS or key in _PAIRS:
+            return [({**_ARGUMENTS, **_PAIRS}[key], word) for word in one.words()]
+        if key in _SWITCHES:
+            return [(_SWITCHES[key], "true" if is_true(value) else "false")]
+        if key in ("Mask", "Unmask"):
+            return [("--security-opt", _SECURITY[key].format(word)) for word in one.words()]
+        if key in _SECURITY:
+            return [("--security-opt", _SECURITY[key].format(value))]
+        if key in _SECURITY_SWITCHES:
+            return [("--security-opt", _SECURITY_SWITCHES[key])] if is_true(value) else []
+        return None
 
-    def _without_specifiers(self, line: int, key: str, value: str) -> str:
-        """Return a value whose `%%` is `%`; other specifiers stand for what only systemd knows."""
-        if re.search(r"(?<!%)(?:%%)*%[A-Za-z]", value):
-            self.note(line, f"{key}=", f"the specifiers in {value!r} are systemd's; write what they stand for")
-        return value.replace("%%", "%")
+    def _without_dash(self, one: Assignment) -> Callable[[str], str]:
+        """A device that may be missing begins with a dash."""
+        def part(word: str) -> str:
+            if one.key == "AddDevice" and word.startswith("-"):
+                self.note(one, f"{word[1:]} may be missing there; Docker needs it on each host")
+                return word[1:]
+            return word
 
-    def _container(self, line: int, key: str, value: str) -> None:
-        draft = self.draft
-        if key == "Image":
-            draft.values["image"] = value
-            if value.endswith((".image", ".build")) or value.startswith("localhost/"):
-                self.note(line, "Image=", "push it to a registry that the hosts reach, and write its name there into image")
-                draft.values["image"] = value.removeprefix("localhost/").removesuffix(".image").removesuffix(".build")
-            draft.values["version"] = version_of(value) or UNKNOWN_VERSION
-            if version_of(value) is None:
-                draft.remark("version", "The image's tag does not tell a version: write the one that is meant.")
-        elif key in ("Exec", "Entrypoint"):
-            draft.values["command" if key == "Exec" else "entrypoint"] = self.words(line, value)
-        elif key in ("Environment", "Label"):
-            pairs = [word.partition("=") for word in self.words(line, value)]
-            draft.values.setdefault("env" if key == "Environment" else "labels", {}).update(
-                {name: text for name, _, text in pairs})
-        elif key == "EnvironmentFile":
-            self.note(line, "EnvironmentFile=", f"write the lines of {value} into /etc/ondemand/{draft.name}.env on each host")
-        elif key == "PublishPort":
-            self._port(line, value)
-        elif key == "Volume":
-            self._volume(line, value)
-        elif key == "Tmpfs":
-            draft.add("tmpfs", value)
-        elif key in ("AddCapability", "DropCapability"):
-            draft.add("cap_add" if key == "AddCapability" else "cap_drop",
-                      *(word.upper().removeprefix("CAP_") for word in value.split()))
-        elif key == "User":
-            draft.values["user"] = value + (f":{draft.values.pop('user').partition(':')[2]}" if "user" in draft.values else "")
-        elif key == "Group":
-            draft.values["user"] = f"{draft.values.get('user', '0').partition(':')[0]}:{value}"
-        elif key == "WorkingDir":
-            draft.values["workdir"] = value
-        elif key == "Memory":
-            draft.values["memory"] = value
-        elif key == "StopTimeout":
-            draft.values["stop_timeout"] = f"{value}s" if value.isdigit() else value
-        elif key == "ReadOnly":
-            if _is_true(value):
-                draft.values["read_only"] = True
-        elif key == "HealthCmd":
-            draft.values["ready"] = {"exec": ["/bin/sh", "-c", value]}
-        elif key in ("RunInit", "NoNewPrivileges"):
-            if _is_true(value):
-                draft.add("create_args", "--init" if key == "RunInit" else "--security-opt=no-new-privileges")
-        elif key == "SeccompProfile":
-            draft.add("create_args", f"--security-opt=seccomp={value}")
-        elif key == "SecurityLabelDisable":
-            if _is_true(value):
-                draft.add("create_args", "--security-opt=label=disable")
-        elif key in _OPTIONS:
-            draft.add("create_args", f"{_OPTIONS[key]}={value}")
-        elif key in _LISTS:
-            draft.add("create_args", *(f"{_LISTS[key]}={word}" for word in self.words(line, value)))
-        else:
-            instead = _INSTEAD.get(key, "the check is asked at a wake until it succeeds, and not afterwards"
-                                   if key.startswith("Health") else "write what it does into create_args")
-            self.note(line, f"{key}=", instead)
+        return part
 
-    def _port(self, line: int, value: str) -> None:
-        try:
-            found = ports.short(value)
-        except ValueError as error:
-            self.note(line, "PublishPort=", f"{error}; write each of its ports into ports")
-            return
-        for port in found:
-            if port.protocol == "tcp":
-                self.draft.add("ports", str(port))
-            else:
-                self.note(line, f"PublishPort={value}",
-                          f"only TCP can wake a container; write \"--publish={value}\" into create_args")
+    def _with_resource(self, text: str, one: Assignment, resource: Resource) -> str:
+        """Return a value in which another Quadlet file is replaced by what it stands for."""
+        if one.key == "Mount":
+            fields = [field.partition("=") for field in text.split(",")]
+            return ",".join(name + equals + (resource(value, one) if name in ("source", "src") else value)
+                            for name, equals, value in fields)
+        name, colon, rest = text.partition(":")
+        found = resource(name, one)
+        if one.key == "Network" and name.endswith(".container"):
+            found = f"container:{found}"
+        return found + colon + rest
 
-    def _volume(self, line: int, value: str) -> None:
-        try:
-            mount = of_text(value)
-        except ValueError as error:
-            self.note(line, "Volume=", str(error))
-            return
-        for text in mount.dropped:
-            self.note(line, "Volume=", text)
-        source = mount.source
-        if source.endswith(".volume"):
-            source = f"systemd-{source.removesuffix('.volume')}"
-            self.note(line, f"Volume={value}", f"Podman's volume {source} is not Docker's: copy its data into the new one")
-        elif not source:
-            source = f"{self.draft.name}-{name_of_path(mount.target)}"
-            self.note(line, f"Volume={value}", f"a nameless volume would be lost with its container; it is named {source}")
-        elif source.startswith("."):
-            source = str((Path(self.path).resolve().parent / source).resolve())
-            self.note(line, f"Volume={value}", f"it is {source} in the declaration; put it there on each host")
-        self.draft.add("volumes", ":".join([source, mount.target, *([",".join(mount.options)] if mount.options else [])]))
+    # --- what systemd makes of values --------------------------------------------------------------------------
 
-    def words(self, line: int, value: str) -> list[str]:
-        """Return a value's words as systemd parts them: quotes, and escapes of C."""
-        found: list[str] = []
-        position, text, glued = 0, value.strip(), False
-        while position < len(text):
-            match = _QUOTED.match(text, position)
-            if match is None:
-                raise DeclarationError([Fault(self.path, line, "", "a quote has no other half; close it")])
-            word = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]),
-                          next(group for group in match.groups() if group is not None), flags=re.DOTALL)
-            if glued and not match[0][:1].isspace():
-                found[-1] += word
-            else:
-                found.append(word)
-            glued, position = True, match.end()
+    def _expanded(self, text: str, one: Assignment | None = None) -> str:
+        """Return a text with its specifiers resolved."""
+        found, doubtful = self.unit.expanded(text, self.service)
+        if doubtful and one is not None:
+            self.note(one, f"{', '.join(doubtful)} differs between hosts and users; {found!r} is in the declaration: look at it")
         return found
 
+    def _value(self, text: str, one: Assignment) -> str:
+        """Return a word of the command with its variables replaced."""
+        if one.key in ("Exec", "PodmanArgs", "Image"):
+            text = self._expanded(text, one)
+        found, unknown = with_variables(text, self._variables)
+        if unknown:
+            self.note(one, f"the value of {', '.join(f'${name}' for name in unknown)} is known on the host "
+                           f"only{self._of_files()}; write it "
+                           f"in place of {text!r}")
+        return found
 
-def _is_true(value: str) -> bool:
-    return value.lower() in ("1", "yes", "true", "on", "y", "t")
+    def _of_files(self) -> str:
+        files = [one.value.lstrip("-") for one in self.unit.all("Service", "EnvironmentFile")]
+        return f" ({', '.join(files)})" if files else ""
 
+    # --- what is no option -------------------------------------------------------------------------------------
 
-def _assignments(path: str) -> Iterator[tuple[int, str, str, str]]:
-    """Yield line, section, key and value of each assignment; an empty one resets what stands above, which is then left out."""
-    found: list[tuple[int, str, str, str]] = []
-    section = ""
-    for line, text in _logical_lines(path):
-        if text.startswith("[") and text.endswith("]"):
-            section = text[1:-1]
-            continue
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise DeclarationError([Fault(path, line, "", f"{text[:60]!r} is neither [SECTION] nor KEY=VALUE")])
-        key, value = key.strip(), value.strip()
-        if not value:
-            found = [one for one in found if one[1:3] != (section, key)]
+    def _words_of_podman(self) -> None:
+        for one in self.unit.all("Container", "PodmanArgs"):
+            arguments = [self._value(word, one) for word in one.words()]
+            take_words(self.run, arguments, _source_of(one), "podman", may_have_arguments=False)
+
+    def _notify(self) -> None:
+        for one in self.unit.all("Container", "Notify")[-1:]:
+            if one.value.lower() == "healthy":
+                if "ready" not in self.draft.values:
+                    self.draft.values["ready"] = {"healthcheck": True}
+            elif is_true(one.value):
+                self.note(one, "the container says by itself when it is ready, which Docker does not pass on; write into ready "
+                               "how else it is known")
+
+    def _start_limit(self) -> None:
+        for one in self.unit.all("Service", "TimeoutStartSec")[-1:]:
+            self.run.wait(min(health_checks.seconds(one.value), 86400))
+
+    def _other(self, one: Assignment) -> None:
+        if (one.section, one.key) == ("Unit", "Description"):
+            self.draft.values["description"] = self._expanded(one.value)
+        elif one.section == "Unit" and one.key in _DEPENDENCIES:
+            return  # what they lead to is known where all files are
+        elif (one.section, one.key) in (("Service", "TimeoutStartSec"), ("Service", "Environment")):
+            return
+        elif (one.section, one.key) == ("Service", "EnvironmentFile"):
+            self.note(one, "its variables are for the command of the unit, not for the container")
         else:
-            found.append((line, section, key, value))
-    yield from found
+            self.note(one, _OTHER_SECTIONS.get(one.section, "unknown section"), Weight.ROUTINE)
+
+    def dependencies(self) -> Iterator[tuple[str, Assignment]]:
+        """Yield the units that this one names in [Unit], and where."""
+        for one in self.unit.assignments:
+            if one.section == "Unit" and one.key in _DEPENDENCIES:
+                yield from ((name, one) for name in words(self._expanded(one.value)))
 
 
-def _logical_lines(path: str) -> Iterator[tuple[int, str]]:
-    """Yield each line, continued ones joined by a space, with the number of its first; comments are left out."""
-    try:
-        with Path(path).open("rb") as stream:
-            raw = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise DeclarationError([Fault(path, 0, "", f"can't be read: {error.strerror}; give a Compose file "
-                                     "(compose.yaml) or a Quadlet file (NAME.container) of this machine")]) from None
-    if len(raw) > _LARGEST_FILE:
-        raise DeclarationError([Fault(path, 0, "", f"larger than {_LARGEST_FILE >> 20} MiB; import a smaller file")])
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DeclarationError([Fault(path, raw[:error.start].count(b"\n") + 1, "",
-                                      "not UTF-8; save the file in that encoding")]) from None
-    if "\0" in text:
-        place = text[:text.index("\0")].count("\n") + 1
-        raise DeclarationError([Fault(path, place, "", "a NUL can't stand in a unit; take it out")])
-    parts: list[str] = []
-    first = 0
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
-        stripped = line.strip()
-        if stripped.startswith(("#", ";")) or (not stripped and not parts):
-            continue
-        first = first if parts else number
-        if stripped.endswith("\\"):
-            parts.append(stripped[:-1].rstrip())
-            continue
-        yield first, " ".join([*parts, stripped]).strip()
-        parts = []
-    if parts:
-        yield first, " ".join(parts)
+def _source_of(one: Assignment) -> Callable[[str], Source]:
+    return lambda word: Source(one.place, f"PodmanArgs={word}")
+
+
+def is_true(value: str) -> bool:
+    """Tell whether a value switches on."""
+    return value.lower() in ("1", "yes", "true", "on", "y", "t")

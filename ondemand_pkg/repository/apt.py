@@ -6,23 +6,29 @@ Knows the index files below dists/SUITE and how they refer to each other; hides 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
 from ondemand_pkg.repository import gpg
-from ondemand_pkg.repository.chunks import Piece, compress, cut
-from ondemand_pkg.repository.generations import link
+from ondemand_pkg.repository.directory import link
 from ondemand_pkg.repository.inspect import Facts
-from ondemand_pkg.repository.state import Item
+from ondemand_pkg.repository.pieces import Piece, compress, cut
+from ondemand_pkg.repository.state import Item, State
 
 COMPONENT = "main"
 ALL = "all"
 # Those of Debian 12 and 13: a host is told of a package for all of them only by an index of its own architecture.
 ARCHITECTURES = ("amd64", "arm64", "armel", "armhf", "i386", "mips64el", "ppc64el", "riscv64", "s390x")
+_DATE = re.compile(rb"^Date: (.{1,60})$", re.MULTILINE)
 _FORMS = {"": "plain", ".gz": "gz", ".xz": "xz"}
+
+
+def _moment(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
 
 
 def stanza(facts: Facts, item: Item) -> bytes:
@@ -35,11 +41,20 @@ def stanza(facts: Facts, item: Item) -> bytes:
     return ("".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
+def date(release: Path) -> int:
+    """Return the date of a Release file in seconds since the epoch, 0 where it tells none."""
+    try:
+        found = _DATE.search(release.read_bytes())
+        return int(parsedate_to_datetime(found[1].decode()).timestamp()) if found else 0
+    except (OSError, ValueError, OverflowError):
+        return 0
+
+
 def write(directory: Path, suite: str, packages: Sequence[tuple[Item, bytes]], known: Mapping[bytes, Piece],
-          keys: Sequence[str], now: int) -> tuple[list[str], dict[bytes, Piece]]:
+          state: State) -> tuple[list[str], dict[bytes, Piece]]:
     """Write the indexes of a suite; return the by-hash files, relative to the directory, and the pieces of the texts.
 
-    ``packages`` are sorted, each with its stanza; ``now`` in seconds since the epoch.  Raises OndemandError.
+    ``packages`` are sorted, each with its stanza; ``state`` has the keys and the date.  Raises OndemandError.
     """
     foreign = sorted({item.architecture for item, _ in packages} - {ALL})
     architectures = sorted({*ARCHITECTURES, *foreign})
@@ -65,7 +80,7 @@ def write(directory: Path, suite: str, packages: Sequence[tuple[Item, bytes]], k
         below = f"{COMPONENT}/binary-{architecture}"
         entries += [(f"{below}/{name}", digest, size) for name, digest, size in shared_entries]
         by_hash += [f"{below}/by-hash/SHA256/{digest}" for name, digest, _ in shared_entries if name != "Packages"]
-    _release(directory, suite, architectures, entries, keys, now)
+    _release(directory, suite, architectures, entries, state)
     return by_hash, pieces
 
 
@@ -83,10 +98,11 @@ def _write_one(place: Path, files: Mapping[str, bytes]) -> list[tuple[str, str, 
 
 
 def _release(directory: Path, suite: str, architectures: Iterable[str], entries: Iterable[tuple[str, str, int]],
-             keys: Sequence[str], now: int) -> None:
+             state: State) -> None:
     fields = {
         "Origin": "ondemand", "Label": "ondemand", "Suite": suite, "Codename": suite,
-        "Date": format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True),
+        "Date": _moment(state.date),
+        **({"Valid-Until": _moment(state.date + state.valid_for)} if state.valid_for else {}),
         "Architectures": " ".join(architectures), "Components": COMPONENT, "Acquire-By-Hash": "yes",
         "Description": "Containers that start at the first connection",
     }
@@ -94,6 +110,6 @@ def _release(directory: Path, suite: str, architectures: Iterable[str], entries:
                + "".join(f" {digest} {size} {name}\n" for name, digest, size in entries)).encode()
     signed: Mapping[str, Callable[[bytes, Sequence[str]], bytes]] = {"InRelease": gpg.clear_signed, "Release.gpg": gpg.detached}
     with ThreadPoolExecutor() as pool:
-        made = pool.map(lambda sign: sign(release, keys), signed.values())
+        made = pool.map(lambda sign: sign(release, state.keys), signed.values())
         for name, data in {"Release": release, **dict(zip(signed, made, strict=True))}.items():
             (directory / name).write_bytes(data)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ondemand_pkg.repository.chunks import Piece
+from ondemand_pkg.repository.pieces import Piece
 from ondemand_pkg.repository.state import Item
 
 Entry = tuple[bytes, ...]

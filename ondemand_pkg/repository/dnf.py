@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.repository import gpg
-from ondemand_pkg.repository.chunks import Piece, compress, cut
-from ondemand_pkg.repository.generations import link
+from ondemand_pkg.repository.directory import link
+from ondemand_pkg.repository.pieces import Piece, compress, cut
 from ondemand_pkg.repository.state import Item
 
 Described = tuple[bytes, bytes, bytes]
@@ -24,6 +25,7 @@ _LISTS = {"primary": ("metadata", f'xmlns="{_LINUX}/common" xmlns:rpm="{_LINUX}/
           "filelists": ("filelists", f'xmlns="{_LINUX}/filelists"'),
           "other": ("otherdata", f'xmlns="{_LINUX}/other"')}
 _CHANGES = 10  # entries of a changelog, as createrepo_c takes unless told
+_COMMON = f"{{{_LINUX}/common}}"
 _POOL = "pool"
 
 
@@ -39,9 +41,30 @@ def describe(item: Item, file: Path) -> Described:
         package.time_file = item.added
         primary, filelists, other = (str(text).encode("utf-8", "surrogateescape") + b"\n"
                                      for text in createrepo_c.xml_dump(package))
-    except (createrepo_c.Error, OSError) as error:
+        _check(item, primary, filelists, other)
+    except (createrepo_c.Error, OSError, ValueError, ElementTree.ParseError) as error:
         raise OndemandError(f"{item.path}: createrepo_c can't read it: {error}") from None
     return primary, filelists, other
+
+
+def _check(item: Item, primary: bytes, *others: bytes) -> None:
+    """Raise ParseError for what is no XML, with which no host could read the suite, and ValueError for another package's."""
+    found = _parsed("primary", primary)
+    for kind, text in zip(("filelists", "other"), others, strict=True):
+        _parsed(kind, text)
+    told = [found.findtext(f"{_COMMON}{name}") for name in ("name", "arch")]
+    location = found.find(f"{_COMMON}location")
+    if told != [item.name, item.architecture] or location is None or location.get("href") != item.path:
+        raise ValueError("it reads another name, architecture or path")
+
+
+def _parsed(kind: str, text: bytes) -> ElementTree.Element:
+    """Return the one element of a list."""
+    root, space = _LISTS[kind]
+    elements = list(ElementTree.fromstring(f"<{root} {space}>".encode() + text + f"</{root}>".encode()))
+    if len(elements) != 1:
+        raise ValueError("it reads more than one package")
+    return elements[0]
 
 
 def write(directory: Path, packages: Sequence[tuple[Item, Described]], known: Mapping[bytes, Piece], keys: Sequence[str],

@@ -14,18 +14,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.frozen import frozen
+from ondemand_pkg.repository.directory import ARMORED_KEYS
 
 _RSA = "1"  # RFC 4880, 9.1
 _SHORTEST = 2048  # bits; Debian 13 and Enterprise Linux 9 refuse less
 _SECRET_FIELDS = {"algorithm": 3, "length": 2, "created": 5, "expires": 6, "validity": 1, "capabilities": 11}
 
 
-@dataclass(frozen=True)
+@frozen
 class Key:
     """A usable key: the fingerprint of its primary key, when it was made and expires (seconds since the epoch, 0: never)."""
 
@@ -52,7 +53,7 @@ def gpg(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = [line.removeprefix("gpg: ") for line in done.stderr.decode("utf-8", "replace").splitlines() if line]
-    return "; ".join(lines[-2:]) or f"it ended with {done.returncode}"
+    return "; ".join(lines[-2:]) or f"exit status {done.returncode}"
 
 
 @functools.cache
@@ -63,26 +64,26 @@ def find(key: str) -> Key:
     found = [record for record in records if record[0] == "sec"]
     home = os.environ.get("GNUPGHOME", "~/.gnupg")
     if done.returncode or not found:
-        raise OndemandError(f"key {key!r}: gpg has no such secret key in {home}; "
-                            "set GNUPGHOME, take it back from a backup, or make one with 'ondemand-pkg repo key new'")
+        raise OndemandError(f"key {key!r}: gpg does not have this secret key in {home}; "
+                            "set GNUPGHOME, restore it from a backup, or create one with 'ondemand-pkg repo key new'")
     if len(found) > 1:
-        raise OndemandError(f"key {key!r}: {len(found)} secret keys have that name; give the fingerprint of one")
+        raise OndemandError(f"key {key!r}: {len(found)} secret keys match; give the fingerprint of one")
     secret = {name: found[0][index] for name, index in _SECRET_FIELDS.items()}
     fingerprint = next(record[9] for record in records if record[0] == "fpr")
     user = next((record[9] for record in records if record[0] == "uid"), "")
     expires = int(secret["expires"] or 0)
     if secret["validity"] == "e" or 0 < expires <= time.time():
         day = datetime.fromtimestamp(expires, UTC).date()
-        raise OndemandError(f"key {key!r}: it expired on {day}; prolong it ('gpg --quick-set-expire {fingerprint} 2y'), "
+        raise OndemandError(f"key {key!r}: it expired on {day}; extend it ('gpg --quick-set-expire {fingerprint} 2y'), "
                             "then publish the keyring package again ('ondemand-pkg repo keyring')")
     if secret["validity"] in ("r", "d", "i"):
-        raise OndemandError(f"key {key!r}: it was revoked or disabled; take another one")
+        raise OndemandError(f"key {key!r}: it was revoked or disabled; use another key")
     if "s" not in secret["capabilities"]:
-        raise OndemandError(f"key {key!r}: its primary key can't sign, and dnf knows no subkeys; make one with "
+        raise OndemandError(f"key {key!r}: its primary key can't sign, and dnf does not support subkeys; create one with "
                             "'ondemand-pkg repo key new'")
     if secret["algorithm"] != _RSA or int(secret["length"] or 0) < _SHORTEST:
         raise OndemandError(f"key {key!r}: only an RSA key of {_SHORTEST} bits or more is accepted by all package managers; "
-                            "make one with 'ondemand-pkg repo key new'")
+                            "create one with 'ondemand-pkg repo key new'")
     return Key(fingerprint, int(secret["created"] or 0), expires, user)
 
 
@@ -102,7 +103,7 @@ def make(user: str, expire: str) -> Key:
         except FileNotFoundError:
             raise OndemandError("gpg is not installed; install the package gpg (Debian) or gnupg2 (Fedora)") from None
         if done.returncode:
-            raise OndemandError(f"gpg can't make the key: {_reason(done)}")
+            raise OndemandError(f"gpg can't create the key: {_reason(done)}")
         made = [line.split()[3] for line in status.read_text().splitlines() if line.startswith("[GNUPG:] KEY_CREATED")]
     return find(made[0])
 
@@ -114,8 +115,8 @@ def export(fingerprints: Sequence[str]) -> bytes:
                 if words[1:2] == ["EXPORTED"]}
     missing = [fingerprint for fingerprint in fingerprints if fingerprint not in exported]
     if missing:
-        raise OndemandError(f"gpg has no public key {', '.join(missing)}; 'gpg --import' takes it from the repository's "
-                            "ondemand-archive-keyring.asc")
+        raise OndemandError(f"gpg does not have the public key {', '.join(missing)}; import the repository's "
+                            f"{ARMORED_KEYS} with 'gpg --import'")
     return done.stdout
 
 

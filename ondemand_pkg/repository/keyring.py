@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ondemand_pkg.contents.documents import DEFAULT_LICENSE, DEFAULT_MAINTAINER, deb_documents
 from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats import DEB, RPM, Format
+from ondemand_pkg.frozen import frozen
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
-from ondemand_pkg.tree import DEFAULT_LICENSE, DEFAULT_MAINTAINER, deb_documents
+from ondemand_pkg.repository.directory import ARMORED_KEYS, BINARY_KEYS, KEYRING
 
-NAME = "ondemand-archive-keyring"
-KEYRING = f"/usr/share/keyrings/{NAME}.gpg"
+PATH = f"/usr/share/keyrings/{BINARY_KEYS}"
 SOURCES, REPO = "/etc/apt/sources.list.d/ondemand.sources", "/etc/yum.repos.d/ondemand.repo"
 _URL = re.compile(r"https?://[!-~]+")
 
@@ -28,17 +29,17 @@ def check_url(url: str) -> None:
 
 def sources(url: str, suite: str) -> str:
     """Return what apt asks (sources.list(5), deb822 style); the URL ends in a slash."""
-    return f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n"
+    return f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: main\nSigned-By: {PATH}\n"
 
 
 def repo(url: str, suite: str, has_mirrors: bool = True) -> str:
     """Return what dnf asks (dnf.conf(5)); the URL ends in a slash.  A list of mirrors is there once the URL is known."""
     where = f"mirrorlist={url}rpm/{suite}/mirrorlist" if has_mirrors else f"baseurl={url}rpm/{suite}/"
     return (f"[ondemand]\nname=ondemand\n{where}\ngpgcheck=1\nrepo_gpgcheck=1\n"
-            f"gpgkey={url}{NAME}.asc\n")
+            f"gpgkey={url}{ARMORED_KEYS}\n")
 
 
-@dataclass(frozen=True)
+@frozen
 class Contents:
     """What stands in the package: the public keys, the repository's URL and the suite."""
 
@@ -51,17 +52,17 @@ class Contents:
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
-def package(contents: Contents, format_name: str, number: int, time: int) -> Package:
+def package(contents: Contents, format: Format, number: int, time: int) -> Package:
     """Return the package of a format in its ``number``th version; ``time`` is in seconds since the epoch."""
-    place, text = {"deb": (SOURCES, sources), "rpm": (REPO, repo)}[format_name]
+    place, text = {DEB: (SOURCES, sources), RPM: (REPO, repo)}[format]
     configuration = Entry(place, Kind.FILE, 0o644, text(contents.url, contents.suite).encode(), role=Role.CONFIG)
     metadata = Package(
-        name=NAME, version=str(number), release=1, summary="Keys and addresses of the site's package repository",
+        name=KEYRING, version=str(number), release=1, summary="Keys and addresses of the site's package repository",
         description=(f"With this package installed, the package manager asks {contents.url} and trusts what is signed there.",),
         maintainer=DEFAULT_MAINTAINER, license=DEFAULT_LICENSE, timestamp=time, section="misc",
-        entries=(configuration, Entry(KEYRING, Kind.FILE, 0o644, contents.keyring)),
+        entries=(configuration, Entry(PATH, Kind.FILE, 0o644, contents.keyring)),
         changelog=(ChangelogEntry(datetime.fromtimestamp(time, UTC).date(), f"{number}-1", ("Keys and addresses of today.",)),))
-    if format_name == "rpm":
+    if not format.has_documents:
         return metadata
     entries = (*metadata.entries, *deb_documents(metadata, "repository/lintian-overrides.j2"))
     return Package(**{**vars(metadata), "entries": tuple(sorted(entries, key=lambda entry: entry.path))})

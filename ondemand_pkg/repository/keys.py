@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.repository import gpg, index, keyring
-from ondemand_pkg.repository.arrivals import bring
-from ondemand_pkg.repository.generations import Directory, now
-from ondemand_pkg.repository.index import Change
+from ondemand_pkg.repository import generation, gpg, keyring
+from ondemand_pkg.repository.directory import KEYRING, Directory, now
+from ondemand_pkg.repository.generation import Additions
+from ondemand_pkg.repository.pool import bring
 from ondemand_pkg.repository.state import STABLE, State, check_suite, retire
 
 
@@ -29,9 +29,9 @@ def check(state: State, key: str) -> None:
             state.keys, state.public = [fingerprint], [fingerprint]
         if fingerprint not in state.keys:
             raise OndemandError(f"key {key!r}: the repository is signed with {', '.join(state.keys)}; "
-                                "'ondemand-pkg repo key rotate' goes over to another key")
+                                "'ondemand-pkg repo key rotate' switches to another key")
     if not state.keys:
-        raise OndemandError("no signing key: name one with --key KEY; 'ondemand-pkg repo key new' makes one")
+        raise OndemandError("no signing key: name one with --key KEY; 'ondemand-pkg repo key new' creates one")
     for fingerprint in state.keys:
         _usable(fingerprint)
 
@@ -41,65 +41,65 @@ def _usable(fingerprint: str) -> gpg.Key:
     try:
         return gpg.find(fingerprint)
     except OndemandError as error:
-        raise OndemandError(f"{error}; 'ondemand-pkg repo key rotate --lost --key KEY' goes over to another key without the one "
-                            "that is lost or revoked") from None
+        raise OndemandError(f"{error}; if it is lost or revoked, 'ondemand-pkg repo key rotate --lost --key KEY' switches to "
+                            "another key") from None
 
 
-def rotate(root: Path, key: str, expire: str, waiting: Callable[[], None]) -> gpg.Key:
-    """Begin to go over to another key, which is made unless ``key`` names one; return it.
+def rotate(root: Path, key: str, expire: str, say: Callable[[str], None]) -> gpg.Key:
+    """Begin a rotation to another key, which is created unless ``key`` names one; return it.
 
     From then on both keys sign every index and both are served; packages are signed by the old one, which every client
     has.  Raises OndemandError.
     """
     directory = Directory(root)
-    with directory.locked(waiting):
+    with directory.locked(say):
         before = directory.existing()
         if len(before.keys) > 1:
-            raise OndemandError(f"{root}: it is already going over from {before.keys[0]} to {before.keys[1]}; end that with "
+            raise OndemandError(f"{root}: a rotation from {before.keys[0]} to {before.keys[1]} is in progress; finish it with "
                                 "'ondemand-pkg repo key rotate --finish' once the hosts have the new key")
         old = _usable(before.keys[0])
         new = _another(before, key) if key else gpg.make(old.user, expire)
         after = before.copy()
         after.keys.append(new.fingerprint)
         after.public.append(new.fingerprint)
-        _reshow(directory, before, after)
+        _reshow(directory, before, after, say)
         return new
 
 
 def _another(state: State, key: str) -> gpg.Key:
     new = gpg.find(key)
     if new.fingerprint in state.public:
-        raise OndemandError(f"key {key!r}: it signs or signed this repository already; take another one")
+        raise OndemandError(f"key {key!r}: it already signs or has signed this repository; use another key")
     return new
 
 
-def finish_rotation(root: Path, waiting: Callable[[], None]) -> str:
+def finish_rotation(root: Path, say: Callable[[str], None]) -> str:
     """Let the new key sign alone, and serve no more the old ones that hosts don't need; return the fingerprint.
 
     Hosts need the key that signed an .rpm which a suite shows: packages stay as they are.  Raises OndemandError.
     """
     directory = Directory(root)
-    with directory.locked(waiting):
+    with directory.locked(say):
         before = directory.existing()
         after = before.copy()
         after.keys = before.keys[-1:]
         after.public = _needed(after)
         if after == before:
             signed = ", ".join(_signed(after))
-            raise OndemandError(f"{root}: it is not going over to another key; 'ondemand-pkg repo key rotate' begins that"
-                                + (f"; an old key stays for what it signed: {signed}" if signed else ""))
-        _reshow(directory, before, after)
+            raise OndemandError(f"{root}: no rotation is in progress; 'ondemand-pkg repo key rotate' starts one"
+                                + (f"; an old key is still served for the packages it signed: {signed}" if signed else ""))
+        _reshow(directory, before, after, say)
         return after.keys[0]
 
 
-def replace_lost(root: Path, key: str, waiting: Callable[[], None]) -> gpg.Key:
+def replace_lost(root: Path, key: str, say: Callable[[str], None]) -> gpg.Key:
     """Let another key sign alone at once, because the one so far can't sign any more; return it.
 
-    No host trusts it until it joins anew.  Old keys are served as after ``finish_rotation``, revoked ones are not.  Raises
+    No host trusts it until the host joins again.  Old keys are served as after ``finish_rotation``, revoked ones are not.  Raises
     OndemandError.
     """
     directory = Directory(root)
-    with directory.locked(waiting):
+    with directory.locked(say):
         before = directory.existing()
         new = gpg.find(key)
         if new.fingerprint not in before.keys:
@@ -107,13 +107,13 @@ def replace_lost(root: Path, key: str, waiting: Callable[[], None]) -> gpg.Key:
         after = before.copy()
         after.keys = [new.fingerprint]
         after.public = _needed(after)
-        _reshow(directory, before, after)
+        _reshow(directory, before, after, say)
         return new
 
 
 def _needed(state: State) -> list[str]:
     """Return the keys that sign, after those of earlier that signed what is shown and were not revoked."""
-    signers = {item.signer for item in state.items.values() if item.name != keyring.NAME}
+    signers = {item.signer for item in state.items.values() if item.name != KEYRING}
     old = [key for key in state.public if key in signers and key not in state.keys]
     return [*gpg.not_revoked(old), *state.keys]
 
@@ -121,10 +121,10 @@ def _needed(state: State) -> list[str]:
 def _signed(state: State) -> list[str]:
     """Return the packages that only an old key signed."""
     return sorted({f"{item.name} {item.version}" for item in state.items.values()
-                   if item.name != keyring.NAME and item.signer not in ("", *state.keys)})
+                   if item.name != KEYRING and item.signer not in ("", *state.keys)})
 
 
-def keyring_packages(root: Path, url: str, suite: str, waiting: Callable[[], None]) -> list[Path]:
+def keyring_packages(root: Path, url: str, suite: str, say: Callable[[str], None]) -> list[Path]:
     """Publish the packages by which hosts join a suite of a repository that is served at a URL; return their paths.
 
     Raises OndemandError.
@@ -132,36 +132,36 @@ def keyring_packages(root: Path, url: str, suite: str, waiting: Callable[[], Non
     check_suite(suite)
     keyring.check_url(url)
     directory = Directory(root)
-    with directory.locked(waiting):
+    with directory.locked(say):
         before = directory.existing()
         check(before, "")
         after = before.copy()
         after.url = url.rstrip("/") + "/"
         after.suites.setdefault(suite, set())
-        return [root / path for path in _reshow(directory, before, after, suite)]
+        return [root / path for path in _reshow(directory, before, after, say, suite)]
 
 
-def _reshow(directory: Directory, before: State, after: State, suite: str = "") -> list[str]:
+def _reshow(directory: Directory, before: State, after: State, say: Callable[[str], None], suite: str = "") -> list[str]:
     """Show a state whose keys or URL changed, with the keyring packages that it asks for; return the pool paths of a suite's.
 
     Each suite that has one gets the next version, which names that suite, and ``suite`` too.
     """
     with directory.faults(), directory.incoming() as incoming:
-        change, paths = Change(), dict[str, list[str]]()
+        change, paths = Additions(), dict[str, list[str]]()
         suites = {name for name in after.suites if _own(after, name)} | ({suite} if suite else set())
         # Those of `stable` come last: their copies at the root are what a host that knows nothing else begins with.
         for name in sorted(suites, key=lambda name: (name == STABLE, name)) if after.url else ():
             paths[name] = _renewed(directory.root, after, name, incoming, change)
             for path in paths[name]:
                 content = change.files.get(path, directory.root / path).read_bytes()
-                change.root[f"{keyring.NAME}{Path(path).suffix}"] = content
+                change.root[f"{KEYRING}{Path(path).suffix}"] = content
         retire(after, now())
         if after != before:
-            index.show(directory, before, after, change, now())
+            generation.show(directory, before, after, change, now(), say)
         return paths.get(suite, [])
 
 
-def _renewed(root: Path, after: State, suite: str, incoming: Path, change: Change) -> list[str]:
+def _renewed(root: Path, after: State, suite: str, incoming: Path, change: Additions) -> list[str]:
     """Put the next version of a suite's keyring packages into a state in place of those before, if one is due; return theirs."""
     contents = keyring.Contents(gpg.dearmored(gpg.export(after.public)), after.url, suite)
     before = _own(after, suite)
@@ -178,15 +178,15 @@ def _renewed(root: Path, after: State, suite: str, incoming: Path, change: Chang
 
 def _own(state: State, suite: str) -> set[str]:
     """Return the pool paths of a suite's keyring packages."""
-    return {path for path in state.suites[suite] if state.items[path].name == keyring.NAME}
+    return {path for path in state.suites[suite] if state.items[path].name == KEYRING}
 
 
 def _written(contents: keyring.Contents, state: State, directory: Path) -> Iterable[Path]:
     directory.mkdir()
     created = max(gpg.find(key).created for key in state.keys)
-    for name, writer in FORMATS.items():
-        package = keyring.package(contents, name, state.keyring, created)
-        file = directory / writer.filename(package)
+    for format in FORMATS.values():
+        package = keyring.package(contents, format, state.keyring, created)
+        file = directory / format.filename(package)
         with file.open("w+b") as stream:
-            writer.write(package, stream)
+            format.write(package, stream)
         yield file

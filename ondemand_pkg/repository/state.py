@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.formats import FORMATS, Format
+from ondemand_pkg.frozen import frozen
 
-_FORM = 2
+_FORM = 3
+_READ = (2, 3)  # 2 has no date and no validity
 STABLE = "stable"  # the suite unless told
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
@@ -24,7 +27,7 @@ def check_suite(suite: str) -> None:
         raise OndemandError(f"suite {suite!r}: allowed: lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 
 
-@dataclass(frozen=True)
+@frozen
 class Item:
     """One package file of the pool; ``added`` in seconds since the epoch, ``size`` in bytes.
 
@@ -33,7 +36,7 @@ class Item:
     """
 
     path: str
-    format: str
+    format: Format
     name: str
     version: str
     architecture: str
@@ -42,6 +45,10 @@ class Item:
     size: int
     added: int
     signer: str
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return the fields, in their order, as JSON has them."""
+        return {**vars(self), "format": self.format.name}
 
 
 @dataclass
@@ -52,10 +59,13 @@ class State:
     paths that it shows.  ``removed`` maps pool paths that were published once to their identity and the time of their
     removal (0 once the file is gone).  ``trees`` maps a tree of indexes to its files, ``held`` files of earlier
     generations to the time they were replaced.  ``keyring`` counts the versions of the keyring package, ``keyring_of``
-    tells what the last one of each suite holds.
+    tells what the last one of each suite holds.  ``date`` is that of the newest indexes (0: not recorded), ``valid_for`` how long
+    hosts take an index after its date (0: for ever), both in seconds.
     """
 
     number: int = 0
+    date: int = 0
+    valid_for: int = 0
     keys: list[str] = field(default_factory=list)
     public: list[str] = field(default_factory=list)
     url: str = ""
@@ -67,9 +77,9 @@ class State:
     trees: dict[str, list[str]] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
 
-    def shown(self, suite: str, format_name: str) -> list[Item]:
+    def shown(self, suite: str, format: Format) -> list[Item]:
         """Return the packages of a suite in one format, sorted."""
-        return sorted((self.items[path] for path in self.suites.get(suite, ()) if self.items[path].format == format_name),
+        return sorted((self.items[path] for path in self.suites.get(suite, ()) if self.items[path].format is format),
                       key=lambda item: (item.name, item.path))
 
     def copy(self) -> State:
@@ -81,7 +91,7 @@ class State:
     def text(self) -> str:
         """Return the state as JSON."""
         plain: dict[str, Any] = {**vars(self), "form": _FORM,
-                                 "items": [list(vars(item).values()) for item in self.items.values()],
+                                 "items": [list(item.as_json().values()) for item in self.items.values()],
                                  "suites": {suite: sorted(paths) for suite, paths in sorted(self.suites.items())}}
         return json.dumps(plain)
 
@@ -96,13 +106,13 @@ def read(path: Path) -> State:
     """Return the state that a file holds; raises OndemandError for one that can't be read."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-        if plain.pop("form") != _FORM:
-            raise OndemandError(f"{path}: it was written by another release of ondemand-pkg; use that one or a newer one")
-        items = [Item(*values) for values in plain.pop("items")]
+        if plain.pop("form") not in _READ:
+            raise OndemandError(f"{path}: written by another release of ondemand-pkg; use that release or a newer one")
+        items = [Item(path, FORMATS[name], *values) for path, name, *values in plain.pop("items")]
         suites = {suite: set(paths) for suite, paths in plain.pop("suites").items()}
         removed = {name: (identity, when) for name, (identity, when) in plain.pop("removed").items()}
         return State(**plain, items={item.path: item for item in items}, suites=suites, removed=removed)
     except OSError as error:
         raise OndemandError(f"{path}: {error.strerror}; is it a repository that 'ondemand-pkg publish' made?") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OndemandError(f"{path}: damaged ({error}); take it back from a backup") from None
+        raise OndemandError(f"{path}: damaged ({error}); restore it from a backup") from None

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from requirements import need
 
-from ondemand_pkg import build
+from ondemand_pkg.building import packing
 from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.formats import FORMATS
 
 from .machine import Machine, fresh
-from .roots import SUITES
+from .managers import Manager
+from .roots import ENDS, SUITES_OF_BUILDERS
 
 NGINX = '[container.nginx]\nimage = "nginx:1.27"\nversion = "1.27.0"\nports = ["80:80"]\n'
 TOOLS = ("mmdebstrap", "systemd-nspawn", "rpmbuild", "nsenter")
@@ -24,9 +26,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.host)
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(scope="module", params=ENDS)
 def host(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A fresh host of each suite."""
+    """A fresh host of the oldest and of the newest suite."""
+    need(*TOOLS, root=True)
+    with fresh(request.param) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module", params=SUITES_OF_BUILDERS)
+def host_of_builder(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A fresh host on which ondemand-pkg runs, of the oldest and of the newest suite."""
     need(*TOOLS, root=True)
     with fresh(request.param) as machine:
         yield machine
@@ -38,6 +48,18 @@ def trixie() -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh("trixie") as machine:
         yield machine
+
+
+def manager_on(*hosts: str) -> object:
+    """Return a fixture: a package manager on a fresh host, for each of the likes of "trixie-deb"."""
+    @pytest.fixture(scope="module", params=hosts)
+    def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
+        need(*TOOLS, root=True)
+        suite, kind = request.param.split("-")
+        with fresh(suite) as machine:
+            yield Manager(machine, kind)
+
+    return manager
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,6 +78,6 @@ def built(directory: Path, text: str, **formats: object) -> dict[str, Path]:
     declaration = directory / "declaration.toml"
     declaration.write_text(text)
     containers = read([str(declaration)])
-    paths = build.write(build.tasks(containers, ["deb", "rpm"], {}), directory / "dist")
-    keys = [f"{name}/{container.name}" for container in containers for name in ("deb", "rpm")]
+    paths = packing.write(packing.tasks(containers, FORMATS.values(), {}), directory / "dist")
+    keys = [f"{name}/{container.name}" for container in containers for name in FORMATS]
     return dict(zip(keys, paths, strict=True))

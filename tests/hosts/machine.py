@@ -1,4 +1,4 @@
-"""A booted host: systemd as PID 1, a Docker engine, apt and dnf.
+"""A booted host: systemd as PID 1, an engine, apt and dnf.
 
 Knows how a host is booted from a root file system, spoken to, rebooted and thrown away; hides systemd-nspawn,
 overlays and namespaces.
@@ -18,9 +18,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from .roots import IMAGES, image, root
+from .roots import IMAGES, has_podman, image, root
 
-_ENVIRON = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
+# Where a host has Podman alone, `docker` is Podman there, for what tests ask of both; of Docker hosts the directory has nothing.
+_ENVIRON = ["env", "-i", "PATH=/usr/local/lib/tests:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+            "DEBIAN_FRONTEND=noninteractive"]
 _NSPAWN = ["systemd-nspawn", "--register=no", "--keep-unit", "--private-network", "--capability=all",
            "--system-call-filter=@keyring bpf", "--console=passive", "--quiet"]
 _BOOT_TIMEOUT = 120.0
@@ -54,7 +56,7 @@ async def main():
     return await asyncio.gather(*(client() for _ in range(count)))
 print(json.dumps(asyncio.run(main())))
 """
-DNF = ("dnf", "-y", "--disablerepo=*", "--nogpgcheck")
+DNF = ("dnf", "-y")
 GET = "GET / HTTP/1.0\r\n\r\n"
 
 # Images are kept, caches and logs are the package managers' own.
@@ -67,7 +69,7 @@ getent passwd; getent group
 find /etc /usr /opt /srv /var/lib /var/spool /run/systemd/system /run/systemd/transient /run/systemd/generator* /run/ondemand* \
     -path /var/lib/docker -prune -o -path /var/lib/containerd -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune \
     -o -path /var/lib/rpm -prune -o -path /var/lib/dnf -prune -o -path /var/lib/systemd/timers -prune \
-    -o -name '*.cache' -o -name __pycache__ -prune -o -print 2>/dev/null | sort
+    -o -name '*.cache' -o -name __pycache__ -not -path '/usr/libexec/ondemand-*' -prune -o -print 2>/dev/null | sort
 """
 
 
@@ -104,6 +106,7 @@ class Machine:
 
     def __init__(self, directory: Path, binds: Sequence[str] = (), limits: bool = False) -> None:
         self.directory = directory
+        self.has_podman = (directory / "usr/bin/podman").exists() and not (directory / "usr/bin/docker").exists()
         self._binds = binds
         self._limits = limits
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -137,6 +140,7 @@ class Machine:
                 assert self._nspawn.stderr is not None
                 raise RuntimeError(f"the host does not boot: {self._nspawn.stderr.read().decode()}")
             time.sleep(0.05)
+        self.sh("kill -55 1")  # SIGRTMIN+21: systemd tells the console nothing, which nobody reads, so that it would fill up
         if self._limits:  # systemd-nspawn mounts them read-only
             self.sh("for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,rw,bind $mount 2>/dev/null; done; true")
 
@@ -209,6 +213,7 @@ class Machine:
         """Give the engine one of the tests' images."""
         changes = [option for change in IMAGES[name][1] for option in ("--change", change)]
         with image(name).open("rb") as stream:
+            name = f"docker.io/library/{name}" if self.has_podman else name  # as a registry would have brought it
             self.run("docker", "import", *changes, "-", name, stdin=stream, timeout=300)
 
     def get(self, url: str = "http://127.0.0.1/", *options: str) -> str:
@@ -218,7 +223,7 @@ class Machine:
 
     def until_answered(self, url: str) -> None:
         """Ask until there is an answer: after a failed start clients are turned away for a while."""
-        self.sh(f"until curl --silent --fail --output /dev/null {url}; do :; done", timeout=60)
+        self.sh(f"until curl --silent --fail --output /dev/null {url}; do sleep 0.05; done", timeout=60)
 
     def clients(self, count: int, address: tuple[str, int] | str, payload: str = GET, limit: float = 60) -> list[str]:
         """Let clients connect at once; return the first line that each got, or the name of its error."""
@@ -332,23 +337,24 @@ def boot_once(directory: Path) -> Iterator[Machine]:
 
 
 @contextlib.contextmanager
-def overlay(suite: str) -> Iterator[tuple[Path, Path]]:
-    """Lay a writable root file system over the cached one; yield it, and where its /var/lib/docker lies.
+def overlay(suite: str) -> Iterator[tuple[Path, str]]:
+    """Lay a writable root file system over the cached one; yield it, and a bind mount that holds what the engine stores.
 
-    Docker's layers can't lie on an overlay: they get a directory of their own, in which the files of image layers, which
+    An engine's layers can't lie on an overlay: they get a directory of their own, in which the files of image layers, which
     nobody changes, are links to the cached ones.
     """
     base = root(suite)
+    stored, layers = ("var/lib/containers/storage", "overlay") if has_podman(suite) else ("var/lib/docker", "overlay2")
     directory = Path(tempfile.mkdtemp(prefix="ondemand-host-", dir=base.parent))
-    merged, docker = directory / "root", directory / "docker"
-    for name in ("upper", "work", "root", "docker"):
+    merged, store = directory / "root", directory / "store"
+    for name in ("upper", "work", "root", "store"):
         (directory / name).mkdir()
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
                     f"lowerdir={base},upperdir={directory / 'upper'},workdir={directory / 'work'}", str(merged)], check=True)
     try:
-        for path in (base / "var/lib/docker").iterdir():
-            subprocess.run(["cp", "-al" if path.name == "overlay2" else "-a", str(path), str(docker)], check=True)
-        yield merged, docker
+        for path in (base / stored).iterdir():
+            subprocess.run(["cp", "-al" if path.name == layers else "-a", str(path), str(store)], check=True)
+        yield merged, f"{store}:/{stored}"
     finally:
         subprocess.run(["umount", "--lazy", str(merged)], check=True)
         shutil.rmtree(directory, ignore_errors=True)
@@ -360,8 +366,8 @@ def unbooted(suite: str, limits: bool = False) -> Iterator[Machine]:
 
     With ``limits`` its engine limits memory: its control groups are those of version 1, for version 2 has no controllers here.
     """
-    with overlay(suite) as (merged, docker):
-        machine = Machine(merged, [f"{docker}:/var/lib/docker"], limits)
+    with overlay(suite) as (merged, store):
+        machine = Machine(merged, [store], limits)
         try:
             yield machine
         finally:
@@ -380,11 +386,11 @@ def stub() -> Path:
     """Return an rpm whose provides name what the host already has, made by rpmbuild at the first call."""
     from .roots import cache
 
-    path = cache() / "noarch/debian-host-1-1.noarch.rpm"
+    path = cache() / "noarch/debian-host-2-1.noarch.rpm"
     if not path.exists():
         spec = path.parents[1] / "debian-host.spec"
-        spec.write_text("Name: debian-host\nVersion: 1\nRelease: 1\nSummary: What the host has from Debian\nLicense: MIT\n"
-                        "BuildArch: noarch\nProvides: systemd docker /bin/sh python3\n%description\nNothing.\n%files\n")
+        spec.write_text("Name: debian-host\nVersion: 2\nRelease: 1\nSummary: What the host has from Debian\nLicense: MIT\n"
+                        "BuildArch: noarch\nProvides: systemd docker /bin/sh python3 iproute\n%description\nNothing.\n%files\n")
         subprocess.run(["rpmbuild", "-bb", "--quiet", f"--define=_rpmdir {path.parents[1]}",
                         f"--define=_topdir {path.parents[1]}/rpmbuild", str(spec)], check=True, capture_output=True)
     return path

@@ -1,6 +1,6 @@
 """Root file systems of test hosts.
 
-Knows what a host holds before a test begins (Debian, a Docker engine, images); hides that each is made once and cached
+Knows what a host holds before a test begins (Debian, an engine, images); hides that each is made once and cached
 by its recipe.
 """
 
@@ -15,11 +15,23 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-SUITES = ("bookworm", "trixie")
+SUITES = ("bullseye", "bookworm", "trixie", "forky")
+ENDS = (SUITES[0], SUITES[-1])  # what holds on the oldest and the newest is taken to hold between
+SUITES_OF_BUILDERS = ("bookworm", "forky")  # ondemand-pkg itself needs Python 3.11
+WITH_PODMAN = ("trixie+podman", "forky+podman")  # whose hosts have Podman and no Docker; Debian 12's starts no container here
 _PACKAGES = ["systemd", "systemd-sysv", "dbus", "docker.io", "iproute2", "iptables", "curl", "ca-certificates", "procps",
              "python3", "netcat-openbsd", "dnf", "rpm", "docker-registry", "nginx-light", "gnupg"]
+_PODMAN = ["podman", "crun", "conmon", "netavark", "aardvark-dns", "passt", "nftables", "catatonit"]  # what it recommends, too
+# The control groups of these hosts have no controllers; the command is for the tests alone, no helper has it in its path.
+_PODMAN_FILES = {
+    "etc/containers/containers.conf": "[containers]\npids_limit = 0\n",
+    "usr/local/lib/tests/docker": "#!/bin/sh\nexec podman \"$@\"\n",
+}
 _ASLEEP = ["docker-registry", "nginx"]  # services that only the tests start which need them
-_MORE = {"bookworm": [], "trixie": ["docker-cli"]}
+_MORE = {"bullseye": [], "bookworm": [], "trixie": ["docker-cli"], "forky": ["docker-cli", "createrepo-c"]}
+_INSTEAD = {"forky": {"dnf": "dnf5"}}  # which runs createrepo_c
+# Testing has no date until which its index is valid that mirrors keep to.
+_OPTIONS = {"forky": ['--aptopt=Acquire::Check-Valid-Until "false"']}
 SERVERS = Path(__file__).parent / "servers"
 
 # Name of an image: the Debian packages in it, and the changes that `docker import` applies.
@@ -40,6 +52,11 @@ def cache() -> Path:
     return Path(os.environ.get("ONDEMAND_PKG_TEST_CACHE") or Path(base) / "ondemand-pkg-tests")
 
 
+def has_podman(suite: str) -> bool:
+    """Return whether the hosts of a suite have Podman, and Docker otherwise."""
+    return suite.endswith("+podman")
+
+
 def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -53,7 +70,9 @@ def _lock(name: str) -> Iterator[None]:
 
 
 def _bootstrap(suite: str, variant: str, packages: list[str], target: Path) -> None:
-    argv = ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}", suite, str(target)]
+    names = [_INSTEAD.get(suite, {}).get(name, name) for name in packages]
+    argv = ["mmdebstrap", "--quiet", *_OPTIONS.get(suite, []), f"--variant={variant}", f"--include={','.join(names)}", suite,
+            str(target)]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"mmdebstrap failed: {done.stderr}")
@@ -77,17 +96,28 @@ def image(name: str) -> Path:
 
 
 def root(suite: str) -> Path:
-    """Return a root file system with a Docker engine and the images in it; nobody may write to it."""
+    """Return a root file system with an engine and the images in it; nobody may write to it."""
     from .machine import boot_once
 
     images = [(name, IMAGES[name], image(name).name) for name in ON_EVERY_HOST]
-    recipe = _digest(suite, _PACKAGES, _ASLEEP, _MORE[suite], images)
+    debian, packages, files = suite, _PACKAGES, {}
+    if has_podman(suite):
+        debian, files = suite.partition("+")[0], _PODMAN_FILES
+        packages = [name for name in _PACKAGES if name != "docker.io"] + _PODMAN
+    more = [name for name in _MORE[debian] if not has_podman(suite) or name != "docker-cli"]
+    recipe = _digest(suite, packages, _ASLEEP, more, _INSTEAD.get(debian), images, *([files] if files else []))
     path = cache() / f"root-{suite}-{recipe}"
     with _lock(f"root-{suite}"):
         if not path.exists():
             partial = path.with_name("partial-" + path.name)
             shutil.rmtree(partial, ignore_errors=True)
-            _bootstrap(suite, "minbase", _PACKAGES + _MORE[suite], partial)
+            _bootstrap(debian, "minbase", packages + more, partial)
+            if not (partial / "usr/bin/dnf").exists():
+                (partial / "usr/bin/dnf").symlink_to("dnf5")
+            for name, text in files.items():
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                (partial / name).write_text(text)
+                (partial / name).chmod(0o755)
             subprocess.run(["systemctl", f"--root={partial}", "--quiet", "disable", *_ASLEEP], check=True)
             with boot_once(partial) as machine:
                 for name in ON_EVERY_HOST:

@@ -11,11 +11,12 @@ import pytest
 from archives import packed
 from requirements import need
 
-from ondemand_pkg import tree
+from ondemand_pkg.contents import package_of
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.model import Resolved
 
-from .conftest import TOOLS
+from .conftest import TOOLS, manager_on
 from .machine import DNF, Machine, fresh, stub
 from .managers import Manager
 
@@ -28,12 +29,7 @@ trap 'step=$((step + 1)); [ "$step" != "$(cat {KILL_AT} 2>/dev/null)" ] || {{ mv
 """
 
 
-@pytest.fixture(scope="module", params=["trixie-deb", "bookworm-rpm"])
-def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
-    need(*TOOLS, root=True)
-    suite, kind = request.param.split("-")
-    with fresh(suite) as machine:
-        yield Manager(machine, kind)
+manager = manager_on("trixie-deb", "bookworm-rpm")
 
 
 def package(directory: Path, kind: str, version: str, env: str, head: dict[str, str], more: str = "") -> Path:
@@ -42,7 +38,7 @@ def package(directory: Path, kind: str, version: str, env: str, head: dict[str, 
     declaration.write_text(f'[container.web]\nimage = "servers:1"\nversion = "{version}"\nports = ["8001:80"]\n'
                            f'env = {{ WHICH = "{env}" }}\nvolumes = ["data:/data"]\n{more}\n')
     (container,) = read([str(declaration)])
-    plain = tree.package(container, kind, 0)
+    plain = package_of.package(Resolved(container), FORMATS[kind], 0)
     scripts = {name: ("#!/bin/sh\n" if kind == "deb" else "") + head.get(name, head.get("*", "")) + text
                for name, text in {**{name: "" for name in head if name != "*"}, **plain.scripts}.items()}
     path = directory / f"{version}-{FORMATS[kind].filename(plain)}"
@@ -162,11 +158,12 @@ def test_a_helper_that_breaks_off_is_told_with_what_it_leaves(attempts: Attempts
     machine.write("/usr/libexec/ondemand-web/container", "#!/bin/sh\nkill -KILL $$\n")
     if attempts.kind == "deb":
         said = machine.run("/var/lib/dpkg/info/ondemand-web.postinst", "configure").stderr
-        assert "ondemand-web: the container was not made, for the program that makes it broke off; the first connection" in said
+        assert ("ondemand-web: the container was not created, because /usr/libexec/ondemand-web/container crashed or was "
+                "killed; the first connection tries again") in said
     said = machine.sh("dpkg --purge ondemand-web 2>&1" if attempts.kind == "deb" else
                       "rpm --erase --nodeps --force-debian ondemand-web 2>&1")
-    assert ("ondemand-web: the containers may stay behind; 'docker rm --force ondemand-web ondemand-web.previous' removes them"
-            in said)
+    assert ("ondemand-web: the containers may not have been removed; remove them with: docker rm --force ondemand-web "
+            "ondemand-web.previous") in said
 
 
 @pytest.fixture(scope="module")

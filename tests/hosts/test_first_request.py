@@ -58,7 +58,8 @@ def test_stopping_is_no_failure_and_puts_the_container_to_sleep(installed: Machi
 def test_stopping_the_proxy_puts_the_container_to_sleep_too(installed: Machine) -> None:
     assert installed.get() == "200"
     installed.run("systemctl", "stop", "ondemand-nginx.service")
-    installed.sh("while ! systemctl show -p ActiveState ondemand-nginx-container | grep -q inactive; do :; done", timeout=30)
+    installed.sh("while ! systemctl show -p ActiveState ondemand-nginx-container | grep -q inactive; do sleep 0.05; done",
+                 timeout=30)
     assert installed.sh("docker ps -q") == ""
 
 
@@ -66,14 +67,14 @@ def test_a_request_right_after_a_stop_is_held_and_answered_by_the_next_start(ins
     for _ in range(10):
         assert installed.get() == "200"
         installed.run("systemctl", "stop", "--no-block", "ondemand-nginx-container.service")
-        installed.sh("while systemctl is-active -q ondemand-nginx.service; do :; done", timeout=30)
+        installed.sh("while systemctl is-active -q ondemand-nginx.service; do sleep 0.01; done", timeout=30)
         assert installed.get() == "200"
 
 
 def test_a_container_that_is_stopped_behind_systemds_back_is_woken_again(installed: Machine) -> None:
     assert installed.get() == "200"
     installed.run("docker", "stop", "ondemand-nginx")
-    installed.sh("while systemctl is-active -q ondemand-nginx.service; do :; done", timeout=30)
+    installed.sh("while systemctl is-active -q ondemand-nginx.service; do sleep 0.05; done", timeout=30)
     assert installed.get() == "200"
 
 

@@ -84,7 +84,7 @@ def import_image(machine: Machine, image: str) -> None:
 def serve(machine: Machine, name: str = "registry", address: str = REGISTRY) -> None:
     """Start a registry and wait until it answers."""
     machine.run("systemctl", "start", name)
-    machine.sh(f"until curl --silent --output /dev/null http://{address}/v2/; do :; done", timeout=60)
+    machine.sh(f"until curl --silent --output /dev/null http://{address}/v2/; do sleep 0.05; done", timeout=60)
 
 
 def push(machine: Machine, image: str) -> None:
@@ -195,10 +195,10 @@ def test_the_container_follows_where_a_pinned_tag_has_moved(manager: Manager, tm
 
 
 @pytest.mark.parametrize(("image", "told"), [
-    (f"{REGISTRY}/none:1", "; the registry has no such image; mend its name or its tag"),
-    (f"{REGISTRY}/web:none", "; the registry has no such image; mend its name or its tag"),
-    (f"{NOBODY}/web:1", "connection refused; its registry has to answer the engine while the package is built"),
-    (f"{GUARDED}/web:1", "no basic auth credentials; log in with 'docker login', as the user who builds"),
+    (f"{REGISTRY}/none:1", "; the registry does not have this image; correct its name or tag"),
+    (f"{REGISTRY}/web:none", "; the registry does not have this image; correct its name or tag"),
+    (f"{NOBODY}/web:1", "connection refused; the engine must be able to reach the registry while the package is built"),
+    (f"{GUARDED}/web:1", "no basic auth credentials; run 'docker login' as the user who builds"),
 ])
 @pytest.mark.parametrize("key", ["pin", "bundle"])
 def test_why_an_image_is_not_to_be_had_is_told_with_the_remedy(
@@ -206,7 +206,7 @@ def test_why_an_image_is_not_to_be_had_is_told_with_the_remedy(
 ) -> None:
     with pytest.raises(OndemandError) as caught:
         built(tmp_path, web(image=image, more=f"{key} = true"))
-    assert str(caught.value).startswith(f"container.web.{key}: the image {image} is not to be had: ")
+    assert str(caught.value).startswith(f"container.web.{key}: the image {image} is unavailable: ")
     assert str(caught.value).endswith(told)
     assert not list(tmp_path.glob("dist/*"))
 
@@ -296,7 +296,7 @@ def test_an_image_that_cant_be_loaded_is_told_and_the_old_container_goes_on(mana
 
 MEASURED = """
 import resource, sys
-from ondemand_pkg.cli import cli
+from ondemand_pkg.cli.main import cli
 try:
     cli(sys.argv[1:])
 finally:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from requirements import need
 
-from ondemand_pkg.importing import container, draft, source
+from ondemand_pkg import layout
+from ondemand_pkg.importing import container, draft, origins
 
 from .conftest import TOOLS, built
 from .machine import Machine, unbooted
@@ -79,7 +80,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     directory.mkdir()
     file = directory / "compose.yaml"
     file.write_text(COMPOSE)
-    drafts, notes = source.read(str(file), {})
+    drafts, notes = origins.read(str(file), {})
     packages = built(directory, draft.text(drafts, "compose.yaml", notes))
     with unbooted(suite) as machine:
         machine.chroot("sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends docker-compose")
@@ -140,10 +141,11 @@ def test_limits_and_rights_are_the_same_and_what_differs_is_known(both: Both, na
     assert differing <= OWN_WAY, {key: (package[key], compose.get(key)) for key in differing - OWN_WAY}
 
 
-def test_names_lead_to_the_host_whose_socket_wakes_the_other_container(both: Both) -> None:
-    assert both.by_package["web"]["HostConfig"]["ExtraHosts"] == ["app:host-gateway"]
+def test_names_lead_to_a_socket_that_wakes_the_other_container(both: Both) -> None:
+    address = layout.shared_address("app")
+    assert both.by_package["web"]["HostConfig"]["ExtraHosts"] == [f"app:{address}"]
     listening = both.machine.sh("systemctl list-sockets --no-legend 'ondemand-*'")
-    assert "172.17.0.1:8000" in listening and "[::]:8080" in listening
+    assert f"{address}:8000" in listening and "[::]:8080" in listening
 
 
 def test_a_container_that_compose_made_is_imported_as_the_same(both: Both) -> None:

@@ -13,15 +13,15 @@ from requirements import need
 
 from .conftest import NGINX, TOOLS, built
 from .machine import DNF, Machine, boot_once, stub, unbooted
-from .roots import SUITES, cache
+from .roots import ENDS, cache
 
-NO_SYSTEMD = "ondemand-nginx: systemd does not run here; the first connection creates the container"
-REMOVED_WITHOUT_SYSTEMD = ("ondemand-nginx: systemd does not run here; where the container was made before, 'docker rm --force "
-                           "ondemand-nginx.next ondemand-nginx ondemand-nginx.previous' removes it")
+NO_SYSTEMD = "ondemand-nginx: systemd is not running; the first connection creates the container"
+REMOVED_WITHOUT_SYSTEMD = ("ondemand-nginx: systemd is not running; if the container exists, remove it with: docker rm --force "
+                           "ondemand-nginx.next ondemand-nginx ondemand-nginx.previous")
 NO_ENGINE = "ondemand-nginx: no Docker engine answers on /run/docker.sock; the first connection creates the container"
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture(params=ENDS)
 def unbooted_host(request: pytest.FixtureRequest) -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with unbooted(request.param) as machine:
@@ -45,7 +45,7 @@ def install(machine: Machine, package: Path) -> str:
 
 
 def own_lines(said: str) -> list[str]:
-    return [line.strip() for line in said.splitlines() if "ondemand-nginx: " in line]
+    return [line.strip().removeprefix(">>> ") for line in said.splitlines() if "ondemand-nginx: " in line]  # as dnf5 puts it
 
 
 def test_in_a_chroot(unbooted_host: Machine, package: Path) -> None:
@@ -152,7 +152,7 @@ def test_before_an_engine_is_there(host: Machine, package: Path) -> None:
     host.sh(f"for program in {programs}; do mv $program $program.away; done")
     assert own_lines(install(host, package)) == [NO_ENGINE]
     assert host.clients(20, ("127.0.0.1", 80), limit=30).count("HTTP/1.1 200 OK") == 0
-    assert "ondemand-nginx: no Docker engine answers on /run/docker.sock (Connection refused), " in host.journal(
+    assert "ondemand-nginx: no Docker engine answers on /run/docker.sock (Connection refused); " in host.journal(
         "ondemand-nginx-container")
     host.sh(f"for program in {programs}; do mv $program.away $program; done")
     host.run("systemctl", "unmask", "docker.socket", "docker.service")
@@ -165,7 +165,7 @@ def test_where_policy_rc_d_forbids_every_start(host: Machine, tmp_path: Path) ->
     host.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
     host.run("chmod", "+x", "/usr/sbin/policy-rc.d")
     (line,) = own_lines(install(host, package))
-    assert line.startswith("ondemand-nginx: ondemand-nginx.socket does not listen yet; ")
+    assert line.startswith("ondemand-nginx: ondemand-nginx.socket is not listening yet; ")
     assert host.sh("systemctl is-enabled ondemand-nginx.socket; systemctl is-active ondemand-nginx.socket", check=False) == (
         "enabled\ninactive\n")
     host.run("systemctl", "start", "ondemand-nginx.socket")
@@ -180,16 +180,16 @@ def test_where_the_image_cant_be_had(host: Machine, tmp_path: Path) -> None:
     package = built(tmp_path, NGINX.replace("nginx:1.27", "localhost:1/nginx:1.27"))["deb/nginx"]
     (line,) = own_lines(install(host, package))
     assert line.startswith("ondemand-nginx: 'docker create' failed for the image localhost:1/nginx:1.27: ")
-    assert line.endswith("; the next connection tries again, 'journalctl -u ondemand-nginx-container' tells how it went")
+    assert line.endswith("; the next connection tries again; see 'journalctl -u ondemand-nginx-container'")
     host.run("docker", "tag", "nginx:1.27", "localhost:1/nginx:1.27")
     assert host.get() == "200"
 
 
 def test_where_the_address_is_taken(host: Machine, package: Path) -> None:
     host.run("systemd-run", "--unit=holder", "nc", "-lk", "80")
-    host.sh("until ss -Hltn | grep -q :80; do :; done", timeout=30)
+    host.sh("until ss -Hltn | grep -q :80; do sleep 0.05; done", timeout=30)
     (line,) = own_lines(install(host, package))
-    assert line.startswith("ondemand-nginx: [::]:80 is held by nc (process ")
+    assert line.startswith("ondemand-nginx: [::]:80 is in use by nc (process ")
     host.run("systemctl", "stop", "holder")
     host.run("systemctl", "start", "ondemand-nginx.socket")
     assert host.get() == "200"

@@ -15,15 +15,15 @@ CONTAINER = "/usr/libexec/ondemand-web/container"
 REQUESTS = """
 import os, runpy, sys
 sys.path.insert(0, "/usr/libexec/ondemand-web")
-import engine
-count, last, send = 0, int(sys.argv.pop(1)), engine.Engine.send
+from engines.docker_api import Api
+count, last, send = 0, int(sys.argv.pop(1)), Api.send
 def counting(*arguments, **options):
     global count
     count += 1
     if count == last:
         os.kill(os.getpid(), 9)
     return send(*arguments, **options)
-engine.Engine.send = counting
+Api.send = counting
 sys.argv[0] = "/usr/libexec/ondemand-web/container"
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -134,17 +134,17 @@ def test_the_next_attempt_waits_for_the_docker_create_that_a_killed_one_left_beh
 kill -KILL $PPID
 touch /run/left-behind
 # The next helper waits for the lock, or would begin, as soon as it has opened the directory.
-until ls -l "/proc/$(pgrep -f 'python3 .*{CONTAINER} create')/fd" 2>/dev/null | grep -q '/ondemand-web$'; do :; done
+until ls -l "/proc/$(pgrep -f 'python3 .*{CONTAINER} create')/fd" 2>/dev/null | grep -q '/ondemand-web$'; do sleep 0.05; done
 /usr/bin/docker "$@"
 touch /run/first-done
 """)
     machine.write("/root/second/docker", """#!/bin/sh
-until [ -e /run/first-done ]; do :; done
+until [ -e /run/first-done ]; do sleep 0.05; done
 exec /usr/bin/docker "$@"
 """)
     machine.sh("chmod +x /root/*/docker")
     helper.declare(1)
-    machine.sh(f"PATH=/root/first:$PATH {CONTAINER} create; until [ -e /run/left-behind ]; do :; done", check=False)
+    machine.sh(f"PATH=/root/first:$PATH {CONTAINER} create; until [ -e /run/left-behind ]; do sleep 0.05; done", check=False)
     assert machine.run("sh", "-c", f"PATH=/root/second:$PATH {CONTAINER} create", timeout=30).stderr == ""
     name, volume = helper.containers()
     assert name == f"/ondemand-web created {volume} NUMBER=1"

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+from requirements import need
+
+from .conftest import TOOLS
 from .machine import Machine, fresh
+
+TOP = Path(__file__).parents[2]
 
 
 def test_a_container_starts_and_answers_on_its_own_address(host: Machine) -> None:
@@ -26,3 +34,11 @@ def test_nothing_of_one_host_is_on_the_next() -> None:
             assert machine.sh("ls /root") == "" and machine.sh("docker ps -aq") == ""
             machine.write("/root/left", "left")
             machine.run("docker", "create", "nginx:1.27")
+
+
+def test_the_command_for_people_runs_a_shell_on_a_fresh_host_with_their_files(tmp_path: Path) -> None:
+    need(*TOOLS, root=True)
+    (tmp_path / "mine").write_text("echo mine; systemctl is-active docker; exit 3\n")
+    done = subprocess.run(["sh", TOP / "tools/host", "trixie", tmp_path / "mine"], input=". ./mine\n", capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stdout) == (3, "mine\nactive\n"), done.stderr

@@ -108,7 +108,7 @@ def awake(machine: Machine, name: str) -> bool:
 
 
 def until_asleep(machine: Machine, name: str) -> None:
-    machine.sh(f"until [ $(systemctl is-active ondemand-{name}-container) = inactive ]; do :; done", timeout=60)
+    machine.sh(f"until [ $(systemctl is-active ondemand-{name}-container) = inactive ]; do sleep 0.05; done", timeout=60)
     assert not awake(machine, name)
 
 

@@ -83,7 +83,7 @@ def running(machine: Machine, name: str) -> bool:
 
 
 def until_asleep(machine: Machine, name: str) -> None:
-    machine.sh(f"until [ $(systemctl is-active ondemand-{name}-container) = inactive ]; do :; done", timeout=60)
+    machine.sh(f"until [ $(systemctl is-active ondemand-{name}-container) = inactive ]; do sleep 0.05; done", timeout=60)
 
 
 @pytest.mark.parametrize("count", [1000, 3000])
@@ -172,7 +172,7 @@ def test_other_users_of_the_host_learn_nothing_and_stop_nothing(site: Machine) -
     assert site.get("http://127.0.0.1/") == "200"
     script = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
               "s.connect('/run/ondemand-nginx/control'); print(s.recv(100))")
-    assert site.run("python3", "-c", script).stdout.startswith("b'ready 172.17.0.")
+    assert site.run("python3", "-c", script).stdout.startswith("b'version ")
     assert site.run("setpriv", "--reuid=65534", "--clear-groups", "python3", "-c", script).stdout == "b''\n"
 
 

@@ -121,13 +121,13 @@ def test_a_container_that_exits_while_it_starts_is_told_with_its_last_words(site
     site.clients(20, ("127.0.0.1", 8009))
     said = site.journal("ondemand-dies-container")
     assert "last words on stdout" in said and "last words on stderr" in said
-    assert 'ondemand-dies: the container exited before it was ready and said last: "' in said
+    assert 'ondemand-dies: the container exited before it was ready; last output: "' in said
 
 
 def test_a_container_that_never_listens_is_told_with_what_was_waited_for(site: Machine) -> None:
     site.clients(1, ("127.0.0.1", 8010))
     said = site.journal("ondemand-deaf-container")
-    assert "ondemand-deaf: waited 1 s for the container to listen on 172.17.0." in said and ":9, in vain" in said
+    assert "ondemand-deaf: timed out after 1 s waiting for the container to listen on 172.17.0." in said and ":9 (" in said
 
 
 def test_an_image_that_cant_be_had_is_told_with_what_the_engine_said(site: Machine) -> None:

@@ -10,7 +10,7 @@ from documentation import DOCS, typed
 from .conftest import built
 from .machine import Machine
 
-DECLARATION = '[container.nginx]\nimage = "nginx:1.27"\nversion = "1.27"\nports = ["8080:80"]\n'
+DECLARATION = '[container.nginx]\nimage = "nginx:1.27"\nversion = "1.27"\nports = ["8080:80"]\nidle = "10min"\n'
 
 
 def test_the_tutorials_commands_print_what_it_says(trixie: Machine, tmp_path: Path) -> None:

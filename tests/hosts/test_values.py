@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ondemand_pkg import tree
+from ondemand_pkg.contents import package_of
+from ondemand_pkg.contents.units import units
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.errors import DeclarationError
-from ondemand_pkg.model import Container
-from ondemand_pkg.units import units
+from ondemand_pkg.formats import DEB
+from ondemand_pkg.model import Container, Resolved
 
 from .conftest import built
 from .machine import Machine
@@ -57,7 +58,7 @@ def declare(directory: Path, number: int, **keys: Any) -> Container | None:
 def put_helpers(machine: Machine, container: Container) -> None:
     """Put what a package brings for making its container on a host, without the package."""
     machine.path("/etc/ondemand").mkdir(exist_ok=True)
-    for entry in tree.package(container, "deb", 0).entries:
+    for entry in package_of.package(Resolved(container), DEB, 0).entries:
         if entry.path.startswith(container.libexec) and entry.data:
             machine.path(entry.path).parent.mkdir(parents=True, exist_ok=True)
             machine.path(entry.path).write_bytes(entry.data)
@@ -102,7 +103,9 @@ def test_arguments_and_environment_come_back_out_of_docker(trixie: Machine, tmp_
         assert container is not None
         put_helpers(trixie, container)
         lines = "".join(f"{key}={value}\n" for key, value in added.items())
-        trixie.path(container.environment_file).write_text(lines, encoding="utf-8")
+        path = trixie.path(container.environment_file)
+        path.write_text(lines, encoding="utf-8")
+        path.chmod(0o600)
         said = trixie.run(f"{container.libexec}/container", "create").stderr
         assert said == ""
         config = trixie.inspect(container.container_name)["Config"]
@@ -155,6 +158,7 @@ def test_a_line_of_the_administrators_file_that_is_none_is_named(trixie: Machine
     assert container is not None
     put_helpers(trixie, container)
     trixie.write("/etc/ondemand/v90.env", f"# a comment\n\nGOOD=1\n{line}\n")
+    trixie.run("chmod", "600", "/etc/ondemand/v90.env")
     said = trixie.run("/usr/libexec/ondemand-v90/container", "create").stderr
-    assert said == "ondemand-v90: /etc/ondemand/v90.env:4: not a KEY=value line, passed over\n"
+    assert said == "ondemand-v90: /etc/ondemand/v90.env:4: not a KEY=value line; ignored\n"
     assert "GOOD=1" in trixie.inspect("ondemand-v90")["Config"]["Env"]

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from requirements import need
 
+from ondemand_pkg.contents.scripts import scripts
+from ondemand_pkg.contents.units import units
+from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.model import Container, Port, TcpAddress, UnixAddress, Volume
-from ondemand_pkg.scripts import NAMES, scripts
-from ondemand_pkg.templates import DIRECTORY
-from ondemand_pkg.units import units
 
 TOP = Path(__file__).parents[2]
-HELPERS = sorted((DIRECTORY / "libexec").iterdir())
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
 RICH = dataclasses.replace(NGINX, name="c++.web-1", purge_volumes=True, metrics="/srv/text-file", volumes=(
     Volume("web-data", "/data"), Volume("/srv", "/srv"), Volume("more", "/more")), description='100% "quoted" $HOME; \\', ports=(
@@ -30,7 +29,7 @@ def passes(*argv: str | Path) -> None:
 
 
 def test_ruff_finds_nothing() -> None:
-    passes(sys.executable, "-m", "ruff", "check", "ondemand_pkg", "tests", "tools", "bench", *HELPERS)
+    passes(sys.executable, "-m", "ruff", "check", "ondemand_pkg", "tests", "tools", "bench")
 
 
 def test_types_are_right_everywhere() -> None:
@@ -38,18 +37,18 @@ def test_types_are_right_everywhere() -> None:
 
 
 @pytest.mark.parametrize("container", [NGINX, RICH], ids=lambda container: container.name)
-@pytest.mark.parametrize(("format_name", "name"), [(f, name) for f, names in NAMES.items() for name in names])
+@pytest.mark.parametrize(("format_name", "name"), [(each.name, name) for each in FORMATS.values() for name in each.scripts])
 @pytest.mark.parametrize("checker", [("shellcheck", "--shell=sh"), ("dash", "-n"), ("bash", "--posix", "-n")], ids=lambda c: c[0])
 def test_every_script_is_posix_shell(checker: tuple[str, ...], format_name: str, name: str, container: Container,
                                      tmp_path: Path) -> None:
     need(checker[0])
     path = tmp_path / name
-    path.write_text(scripts(container, format_name)[name])
+    path.write_text(scripts(container, FORMATS[format_name])[name])
     passes(*checker, path)
 
 
-@pytest.mark.parametrize("path", [TOP / ".ci/run", *(TOP / "tools" / name for name in ("test", "example", "bench", "packages"))],
-                         ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [TOP / ".ci/run", *(TOP / "tools" / name for name in (
+    "test", "example", "bench", "host", "packages"))], ids=lambda path: path.name)
 def test_the_projects_own_scripts_are_posix_shell(path: Path) -> None:
     need("shellcheck")
     passes("shellcheck", "--shell=sh", "--external-sources", path)
@@ -64,23 +63,3 @@ def test_systemd_finds_no_fault_with_any_unit(container: Container, tmp_path: Pa
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *sorted(tmp_path.iterdir())], capture_output=True, text=True)
     ours = [line for line in done.stderr.splitlines() if str(tmp_path) in line or container.package_name in line]
     assert not ours
-
-
-@pytest.mark.parametrize("path", HELPERS, ids=lambda path: path.name)
-def test_helpers_keep_to_what_python_3_6_knows(path: Path) -> None:
-    import ast
-
-    ast.parse(path.read_text(), feature_version=(3, 6))
-    assert not [line for line in path.read_text().splitlines() if "capture_output" in line or "removeprefix" in line]
-
-
-@pytest.mark.parametrize("path", HELPERS, ids=lambda path: path.name)
-def test_helpers_need_the_standard_library_alone(path: Path) -> None:
-    import ast
-
-    tree = ast.parse(path.read_text())
-    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {
-        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    neighbours = {path.stem for path in HELPERS if path.suffix == ".py"}
-    # The C parts of `socket` and `signal`: modules of CPython in all of its versions, but not of the documented names.
-    assert modules <= set(sys.stdlib_module_names) | neighbours | {"_socket", "_signal"}

@@ -92,7 +92,14 @@ COMMON = Package(
     changelog=(ChangelogEntry(date(2023, 11, 13), "1.27.0~rc1+git-2", ("Second: 100% %{name}.", "A second change.")),
                ChangelogEntry(date(2023, 10, 29), "1.26-1", ("First release, naïve.",))),
     timestamp=TIMESTAMP,
+    built_by="0.2.0",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.oracle)
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +127,7 @@ def deb_package() -> Package:
         entries=(*ENTRIES, _file(f"{documents}/copyright", COPYRIGHT),
                  _file(f"{documents}/changelog.Debian.gz", gzip.compress(DEBIAN_CHANGELOG.encode(), 9, mtime=0))),
         scripts={name: f"{SHELL}echo {name} 100% %n >&2\n" for name in ("postinst", "prerm", "postrm")},
+        watched="/usr/libexec",
         relations={
             "provides": ("virtual-web (= 1)",),
             "replaces": ("web-old (<< 3)",),
@@ -142,7 +150,8 @@ def rpm_package() -> Package:
         entries=(*ENTRIES, _file(f"/usr/lib/systemd/system-preset/80-{NAME}.preset", f"enable {NAME}.socket\n"),
                  _file(f"/usr/share/licenses/{NAME}/LICENSE", COPYRIGHT, role=Role.LICENSE)),
         scripts={name: f"# %{name}\necho '{name} 100% %{{name}} %(id)'\n"
-                 for name in ("pretrans", "pre", "post", "preun", "postun", "posttrans")},
+                 for name in ("pretrans", "pre", "post", "preun", "postun", "posttrans", "transfiletriggerpostun")},
+        watched="/usr/libexec/ondemand-",
         relations={
             "requires": ("systemd", "(docker-ce or moby-engine or docker)", "waitport >= 1:2-3", "waitport < 9",
                          "/bin/sh"),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from signing import Signer
 
-from ondemand_pkg import build
+from ondemand_pkg.building import packing
 from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.formats import FORMATS
 
 
 def packages(directory: Path, *versions: str, name: str = "nginx", image: str = "nginx:1.27",
@@ -19,7 +20,8 @@ def packages(directory: Path, *versions: str, name: str = "nginx", image: str = 
     for version in versions:
         declaration = directory / "declaration.toml"
         declaration.write_text(f'[container.{name}]\nimage = "{image}"\nversion = "{version}"\nports = ["80:80"]\n')
-        paths += build.write(build.tasks(read([str(declaration)]), formats, {}), directory / "dist")
+        paths += packing.write(packing.tasks(read([str(declaration)]), [FORMATS[each] for each in formats], {}),
+                               directory / "dist")
     return paths
 
 

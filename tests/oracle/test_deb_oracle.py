@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from any_text import LINE, PARAGRAPHS, words
 from archives import packed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,8 @@ from requirements import need
 from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.package import Entry, Kind, Package, Role
 
-pytestmark = pytest.mark.oracle
+from .any_text import LINE, PARAGRAPHS, words
+
 DEB = FORMATS["deb"]
 
 
@@ -71,11 +71,13 @@ def native(
     write_tree(deb_package, root)
     debian = source / "debian"
     description = "Description: " + control_text(packed(DEB, deb_package)).partition("\nDescription: ")[2]
+    description = description.partition("X-Ondemand-Pkg: ")[0]
     relations = "".join(f"{name.title()}: {', '.join(values)}\n" for name, values in deb_package.relations.items())
     (debian / "control").write_text(
         f"Source: {deb_package.name}\nSection: {deb_package.section}\nPriority: optional\n"
         f"Maintainer: {deb_package.maintainer}\nHomepage: {deb_package.homepage}\nStandards-Version: 4.6.2\n\n"
-        f"Package: {deb_package.name}\nArchitecture: all\n{relations}{description}")
+        f"Package: {deb_package.name}\nArchitecture: all\n{relations}XB-X-Ondemand-Pkg: {deb_package.built_by}\n"
+        f"{description}")
     (debian / "changelog").write_text(
         f"{deb_package.name} ({deb_package.version}-{deb_package.release}) unstable; urgency=low\n\n  * New.\n\n"
         f" -- {deb_package.maintainer}  Mon, 13 Nov 2023 00:00:00 +0000\n")
@@ -88,6 +90,7 @@ def native(
     (members / "conffiles").write_text(
         "".join(f"{entry.path}\n" for entry in deb_package.entries if entry.role is Role.CONFIG))
     subprocess.run(["dh_md5sums", "-O--buildsystem=none"], cwd=source, check=True, capture_output=True)
+    (members / "triggers").write_text(f"interest-noawait {deb_package.watched}\n")
     (members / "control").write_bytes(control.read_bytes())
     for name, text in deb_package.scripts.items():
         (members / name).write_text(text)
@@ -149,6 +152,7 @@ def test_dpkg_unpacks_and_lists_conffiles(
 CONTENT = {
     "non-standard-file-perm": "the environment file holds secrets: 0600",
     "non-standard-dir-perm": "the state directory is nobody else's: 0750",
+    "unknown-field": "the field is this project's own, as Policy 5.7 allows; packages of containers override it",
 }
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from requirements import need
 
-from ondemand_pkg import build
+from ondemand_pkg.building import packing
 from ondemand_pkg.declaration.reader import read
+from ondemand_pkg.formats import FORMATS
 
-pytestmark = pytest.mark.oracle
 RPMLINT = Path(__file__).parent / "rpmlint.toml"
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
 def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return build.write(build.tasks(read([str(request.param)]), ["deb", "rpm"], {}), tmp_path_factory.mktemp("dist"))
+    return packing.write(packing.tasks(read([str(request.param)]), FORMATS.values(), {}), tmp_path_factory.mktemp("dist"))
 
 
 def test_lintian_finds_no_error_and_no_warning(packages: list[Path]) -> None:

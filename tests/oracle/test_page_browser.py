@@ -7,13 +7,14 @@ from pathlib import Path
 
 from requirements import need
 
+from ondemand_pkg.formats import DEB
 from ondemand_pkg.repository import page
 from ondemand_pkg.repository.gpg import Key
 from ondemand_pkg.repository.inspect import Facts
 from ondemand_pkg.repository.state import Item, State
 
-ITEM = Item("pool/o/ondemand-web/x.deb", "deb", "ondemand-web", "1.0-1", "all", "0", "0", 30000, 0, "")
-FACTS = Facts("deb", "ondemand-web", "1.0-1", "all", "x.deb", "0", "Company web", {}, "web:1", ["80"], "[container.web]\n")
+ITEM = Item("pool/o/ondemand-web/x.deb", DEB, "ondemand-web", "1.0-1", "all", "0", "0", 30000, 0, "")
+FACTS = Facts(DEB, "ondemand-web", "1.0-1", "all", "x.deb", "0", "Company web", {}, "web:1", ["80"], "[container.web]\n")
 
 
 def test_everything_is_there_and_the_script_adds_search_and_copy(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from requirements import need
 from signing import Signer, signer
-from sites import everything, listed, packages
 
-from ondemand_pkg import build
+from ondemand_pkg.building import packing
 from ondemand_pkg.declaration.reader import read
-from ondemand_pkg.formats import read_deb
+from ondemand_pkg.formats import RPM, read_deb
 from ondemand_pkg.repository import gpg
+
+from .sites import everything, listed, packages
 
 URL = "https://packages.example/site/"
 LONG_AGO = "--faked-system-time=20200101T000000"
@@ -65,7 +66,7 @@ def suite_of(deb: Path) -> str:
     with deb.open("rb") as stream:
         entries = read_deb.read(stream).entries
     (sources,) = (entry.data.decode() for entry in entries if entry.path.endswith("ondemand.sources"))
-    return re.findall(r"^Suites: (.*)$", sources, re.MULTILINE)[0]
+    return str(re.findall(r"^Suites: (.*)$", sources, re.MULTILINE)[0])
 
 
 def shown_suites(site: Signer, root: Path) -> dict[str, str]:
@@ -112,7 +113,7 @@ def test_an_old_key_is_served_as_long_as_it_signed_what_is_shown(own: tuple[Sign
     site.run("repo", "key", "rotate", "--repo", root, "--finish")
     assert served(root) == {old, new}
     said = site.run("repo", "key", "rotate", "--repo", root, "--finish", status=1).stderr
-    assert said.endswith("begins that; an old key stays for what it signed: ondemand-nginx 1.0-1\n")
+    assert said.endswith("starts one; an old key is still served for the packages it signed: ondemand-nginx 1.0-1\n")
     site.run("publish", "--repo", root, *packages(tmp_path, "1.1"))
     site.run("repo", "prune", "--repo", root, "--keep", "1")
     site.run("repo", "verify", "--repo", root)
@@ -126,12 +127,11 @@ def test_a_lost_key_is_told_and_replaced(own: tuple[Signer, Path], tmp_path: Pat
     before = everything(root)
     delete(site, site.key, "--delete-secret-keys")
     new = new_key(site, "new@example.com")
-    way_out = ("; 'ondemand-pkg repo key rotate --lost --key KEY' goes over to another key without the one that is lost or "
-               "revoked\n")
+    way_out = ("; if it is lost or revoked, 'ondemand-pkg repo key rotate --lost --key KEY' switches to another key\n")
     for command in (["publish", *packages(tmp_path, "1.1")], ["repo", "key", "rotate"], ["repo", "key", "rotate", "--key", new],
                     ["repo", "remove", "ondemand-nginx"]):
         said = site.run(*command, "--repo", root, status=1).stderr
-        assert said.startswith(f"error: key '{site.key}': gpg has no such secret key in ") and said.endswith(way_out)
+        assert said.startswith(f"error: key '{site.key}': gpg does not have this secret key in ") and said.endswith(way_out)
     assert everything(root) == before
     assert site.run("repo", "key", "rotate", "--repo", root, "--lost", "--key", new).stdout == f"{new}\n"
     assert served(root) == {site.key, new}  # the old one signed what is there
@@ -144,8 +144,8 @@ def test_a_lost_public_key_is_told_and_taken_back_from_the_repository(own: tuple
     delete(site, site.key, "--delete-secret-and-public-key")
     new = new_key(site, "new@example.com")
     said = site.run("repo", "key", "rotate", "--repo", root, "--lost", "--key", new, status=1).stderr
-    assert said == (f"error: gpg has no public key {site.key}; 'gpg --import' takes it from the repository's "
-                    "ondemand-archive-keyring.asc\n")
+    assert said == (f"error: gpg does not have the public key {site.key}; import the repository's "
+                    "ondemand-archive-keyring.asc with 'gpg --import'\n")
     subprocess.run(["gpg", "--batch", "--import", root / "ondemand-archive-keyring.asc"], env=site.environ, check=True,
                    capture_output=True)
     site.run("repo", "key", "rotate", "--repo", root, "--lost", "--key", new)
@@ -157,11 +157,12 @@ def test_a_revoked_key_is_served_no_more_and_verify_tells_what_it_signed(own: tu
     revoke(site, site.key)
     new = new_key(site, "new@example.com")
     said = site.run("publish", "--repo", root, *packages(tmp_path, "1.1"), status=1).stderr
-    assert f"key '{site.key}': it was revoked or disabled; take another one; 'ondemand-pkg repo key rotate --lost" in said
+    assert (f"key '{site.key}': it was revoked or disabled; use another key; "
+            "if it is lost or revoked, 'ondemand-pkg repo key rotate --lost") in said
     site.run("repo", "key", "rotate", "--repo", root, "--lost", "--key", new)
     assert served(root) == {new}
     said = site.run("repo", "verify", "--repo", root, status=1).stderr
-    assert said == (f"error: {root}/pool/o/ondemand-nginx/ondemand-nginx-1.0-1.noarch.rpm: no good signature by a key of the "
+    assert said == (f"error: {root}/pool/o/ondemand-nginx/ondemand-nginx-1.0-1.noarch.rpm: no valid signature by a key of the "
                     "repository; publish it with another release and remove this one\n")
     site.run("publish", "--repo", root, *packages(tmp_path, "1.1"))
     site.run("repo", "remove", "--repo", root, "ondemand-nginx=1.0-1")
@@ -171,10 +172,10 @@ def test_a_revoked_key_is_served_no_more_and_verify_tells_what_it_signed(own: tu
 def test_an_expired_key_is_prolonged_as_the_message_says(own: tuple[Signer, Path], tmp_path: Path) -> None:
     site, root = own
     subprocess.run(["gpg", "--batch", "--quick-set-expire", site.key, "seconds=1"], env=site.environ, check=True)
-    subprocess.run(["sh", "-c", f"until gpg --list-secret-keys --with-colons {site.key} | grep -q ^sec:e; do :; done"],
+    subprocess.run(["sh", "-c", f"until gpg --list-secret-keys --with-colons {site.key} | grep -q ^sec:e; do sleep 0.05; done"],
                    env=site.environ, check=True, timeout=60, capture_output=True)
     said = site.run("publish", "--repo", root, *packages(tmp_path, "1.1"), status=1).stderr
-    (command,) = re.findall(r"it expired on [0-9-]+; prolong it \('(gpg --quick-set-expire [0-9A-F]{40} 2y)'\), then publish the "
+    (command,) = re.findall(r"it expired on [0-9-]+; extend it \('(gpg --quick-set-expire [0-9A-F]{40} 2y)'\), then publish the "
                             r"keyring package again \('ondemand-pkg repo keyring'\)", said)
     subprocess.run(command.split(), env=site.environ, check=True)
     site.run("repo", "keyring", "--repo", root, "--url", URL)
@@ -217,7 +218,7 @@ def crowd(directory: Path, count: int) -> list[Path]:
     declaration = directory / "crowd.toml"
     declaration.write_text('[package]\nversion = "1"\n' + "".join(
         f'[container.web{number}]\nimage = "web:1"\nports = ["{10000 + number}:80"]\n' for number in range(count)))
-    return build.write(build.tasks(read([str(declaration)]), ("rpm",), {}), directory / "dist")
+    return packing.write(packing.tasks(read([str(declaration)]), [RPM], {}), directory / "dist")
 
 
 @pytest.mark.parametrize("where", ["short", "too long for the path of a socket " * 3])

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from signing import Signer
 
-from ondemand_pkg import tree
+from ondemand_pkg.contents import package_of
 from ondemand_pkg.formats import FORMATS, read_deb, read_rpm, rpmheader
 from ondemand_pkg.formats.rpmheader import SignatureTag
-from ondemand_pkg.model import CarriedImage, Container, Port, TcpAddress
+from ondemand_pkg.model import CarriedImage, Container, Port, Resolved, TcpAddress
 from ondemand_pkg.package import BLOCK, Stored
 
 SIZE = 300 * 2**20  # bytes of the image: more than a reader ever took into memory
@@ -31,11 +31,11 @@ def built(directory: Path, image: Path, version: str) -> dict[str, Path]:
             for digest in digests:
                 digest.update(block)
     stored = Stored(image, SIZE, digests[0].hexdigest(), digests[1].hexdigest())
-    container = Container("large", "large:1", version, (Port(TcpAddress(None, 80), 80),),
-                          carried=CarriedImage(f"ondemand/large:{version}", stored))
+    resolved = Resolved(Container("large", "large:1", version, (Port(TcpAddress(None, 80), 80),), bundle=True),
+                        CarriedImage(f"ondemand/large:{version}", stored))
     paths = {}
     for name, writer in FORMATS.items():
-        package = tree.package(container, name, 0)
+        package = package_of.package(resolved, writer, 0)
         paths[name] = directory / writer.filename(package)
         with paths[name].open("w+b") as stream:
             writer.write(package, stream)

@@ -12,16 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from any_text import LINE, LINES, PARAGRAPHS, words
 from archives import packed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requirements import need
 
 from ondemand_pkg.formats import FORMATS
+from ondemand_pkg.formats.rpm import TRIGGER
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 
-pytestmark = pytest.mark.oracle
+from .any_text import LINE, LINES, PARAGRAPHS, words
+
 RPM = FORMATS["rpm"]
 RPMLINT = Path(__file__).parent / "rpmlint.toml"
 Run = Callable[..., str]
@@ -65,7 +66,8 @@ def spec(package: Package, description: str, tree: Path) -> str:
     """The package as rpmbuild wants to be told it."""
     relations = "".join(f"{kind.title()}: {relation}\n"
                         for kind, values in package.relations.items() for relation in values)
-    scripts = "".join(f"%{name}\n{escaped(text)}\n" for name, text in package.scripts.items())
+    scripts = "".join(f"%{name}{f' -- {package.watched}' if name == TRIGGER else ''}\n{escaped(text)}\n"
+                      for name, text in package.scripts.items())
     files = "".join(
         f"{'%dir' if entry.kind is Kind.DIRECTORY else ''} {ROLES[entry.role]} "
         f"{'' if entry.kind is Kind.SYMLINK else f'%attr({entry.mode:o},{entry.owner},{entry.group})'} {entry.path}\n"
@@ -82,6 +84,7 @@ License: {package.license}
 URL: {escaped(package.homepage)}
 Packager: {package.maintainer}
 BuildArch: noarch
+DistTag: ondemand-pkg-{package.built_by}
 {relations}
 %description
 {escaped(description)}
@@ -143,6 +146,7 @@ def test_every_tag_is_the_one_that_rpmbuild_writes_but_for_a_known_reason(ours: 
 @pytest.mark.parametrize("question", [
     "--requires", "--provides", "--conflicts", "--obsoletes", "--recommends", "--suggests", "--supplements",
     "--enhances", "--scripts", "--dump", "--changelog", "--configfiles", "--docfiles", "--licensefiles", "--list",
+    "--filetriggers",
 ])
 def test_rpm_says_the_same_of_both(question: str, ours: Path, native: Path, run: Run) -> None:
     assert run("rpm", "-qp", question, ours) == run("rpm", "-qp", question, native) != ""

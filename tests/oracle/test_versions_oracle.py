@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requirements import need
 
-from ondemand_pkg.repository.versions import compare_deb, compare_rpm_part
+from ondemand_pkg.formats.versions import compare_deb, compare_rpm_part
 
 UPSTREAM = st.from_regex(r"[0-9][a-zA-Z0-9.+~]{0,8}", fullmatch=True)
 DEB = st.builds("{}{}{}".format, st.sampled_from(["", "0:", "1:", "10:"]), UPSTREAM,

@@ -1,105 +1,219 @@
-"""A Docker engine that does what a test tells it, faults included that a real one can't be made to show."""
+"""An engine that does what a test tells it, faults included that a real one can't be made to show.
+
+Knows the workloads, the commands inside them, and what a test may let happen to them; hides nothing of how an engine is asked:
+that is in fake_docker.py and other_engine.py, which have no more in common than this.
+"""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import dataclasses
+import itertools
 import os
 import socket
 import threading
+import time
 from pathlib import Path
-from typing import Any
 
-Answer = tuple[int, Any]
+from engines import Engine
+
+NAME = "ondemand-x"
+SPEC = "f" * 64
+IDENTITIES = itertools.count(1)
 
 
-def piece(data: bytes, stream: int = 1) -> bytes:
-    """Return a piece of output as the engine sends it."""
-    return bytes([stream, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
+class Refusal(Exception):
+    """What the engine does not do; the text says why."""
+
+
+class NotThere(Refusal):
+    """The workload that was asked for is not there."""
+
+
+@dataclasses.dataclass
+class Workload:
+    specification: str = SPEC
+    is_running: bool = False
+    is_paused: bool = False
+    status: int = 0
+    out_of_memory: bool = False
+    started: float = 0.0
+    life: str = ""
+    written: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
+    volumes: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # anonymous ones
+    image: str = ""
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    identity: str = dataclasses.field(default_factory=lambda: f"identity-{next(IDENTITIES)}")
+
+
+@dataclasses.dataclass
+class Errand:
+    """A command inside a workload, as it will go."""
+
+    writes: bytes = b""
+    status: int | None = 0  # None: it never ends
+    looks: int = 0  # how often the engine does not know of its end yet
+    argv: list[str] = dataclasses.field(default_factory=list)
+    killed: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 class FakeEngine:
-    """One container, ``ondemand-x``; ``answers`` holds what requests get instead, by the end of their path."""
+    """One engine with a workload ``ondemand-x``; what is asked of it is in ``asked``, in the words of its interface."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.path = str(directory / "engine.sock")
         self.asked: list[str] = []
-        self.sent: list[Any] = []
-        self.state: dict[str, Any] = {"Running": False, "Paused": False, "Pid": os.getpid(), "ExitCode": 0,
-                                      "OOMKilled": False, "StartedAt": "2025-03-01T10:20:30.5Z"}
-        self.config: dict[str, Any] = {"Tty": False, "Labels": {"ondemand.spec": "f" * 64}}
-        self.answers: dict[str, Answer | list[Answer]] = {}
-        self.output: list[bytes] = []  # what the next stream brings before it is held open
-        self.log = b""
-        self.streams: list[socket.socket] = []
-        self.attached = threading.Event()
-        self.started = threading.Event()
+        self.refuses: dict[str, str] = {}  # why, by the word for what it does not do
+        self.workloads = {NAME: Workload()}
+        self.images: set[str] = set()
+        self.errands: list[Errand] = []  # to come; the last one for ever
+        self.sent: list[Errand] = []
+        self.own_check: tuple[list[str], float] | None = None
+        self.readers: list[socket.socket] = []
+        self.attached = threading.Event()  # somebody reads
+        self.known = threading.Event()  # it knows how the workload has ended
+        self.comes_back()
+
+    # How it is asked
+
+    def engine(self) -> Engine:
+        """Return what asks this engine."""
+        raise NotImplementedError
+
+    def answer(self, connection: socket.socket) -> None:
+        """Answer what is asked on a connection, and close it unless somebody reads there."""
+        raise NotImplementedError
+
+    def framed(self, stream: int, data: bytes) -> bytes:
+        """Return output as it is sent."""
+        raise NotImplementedError
+
+    def new_life(self) -> str:
+        raise NotImplementedError
+
+    def end_of_life(self, life: str) -> None:
+        """Let a life be seen to be over."""
+        raise NotImplementedError
+
+    # What tests let happen
+
+    @property
+    def workload(self) -> Workload:
+        return self.workloads[NAME]
+
+    def starts(self) -> str:
+        """Let the workload be started by somebody else; return its life."""
+        self.begin(NAME)
+        found = self.engine().look(NAME)
+        assert found is not None
+        return found.life
+
+    def exits(self, status: int, out_of_memory: bool = False) -> None:
+        """Let the workload end, and the engine know of it."""
+        self.ends(self.workload, status, out_of_memory)
+
+    def ends(self, workload: Workload, status: int, out_of_memory: bool = False) -> None:
+        workload.status, workload.out_of_memory = status, out_of_memory
+        workload.is_running = workload.is_paused = False
+        self.known.set()
+        self.loses_readers()
+
+    def dies(self) -> None:
+        """Let the workload end, and the engine not know of it yet."""
+        self.end_of_life(self.workload.life)
+        self.loses_readers()
+
+    def says(self, data: bytes, stream: int = 1) -> None:
+        """Let the workload write."""
+        self.readers[-1].sendall(self.framed(stream, data))
+
+    def loses_readers(self) -> None:
+        self.attached.clear()
+        while self.readers:
+            self.readers.pop().close()
+
+    def goes_away(self) -> None:
+        """Let the engine end; its workloads go on."""
+        os.unlink(self.path)
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody who accepts
+        self.listener.close()
+        self.loses_readers()
+
+    def comes_back(self) -> None:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def exits(self, status: int, **state: Any) -> None:
-        """Let the container end; its output ends with it."""
-        self.state.update(Running=False, ExitCode=status, **state)
-        for stream in self.streams:
-            stream.close()
-        self.streams.clear()
-
-    def says(self, data: bytes, stream: int = 1) -> None:
-        """Let the container write."""
-        self.streams[-1].sendall(piece(data, stream))
+        threading.Thread(target=self._serve, args=[self.listener], daemon=True).start()
 
     def close(self) -> None:
-        self.exits(0)
-        self.listener.close()
+        self.known.set()
+        self.goes_away()
+        for life in {workload.life for workload in self.workloads.values() if workload.life}:
+            self.end_of_life(life)
 
-    def _serve(self) -> None:
+    def _serve(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self.listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._answer, args=[connection], daemon=True).start()
+            threading.Thread(target=self.answer, args=[connection], daemon=True).start()
 
-    def _answer(self, connection: socket.socket) -> None:
-        request = connection.recv(65536).decode()
-        method, target, _ = request.split(" ", 2)
-        self.asked.append(f"{method} {target.partition('?')[0]}")
-        body = request.partition("\r\n\r\n")[2]
-        if body:
-            self.sent.append(json.loads(body))
-        verb = target.partition("?")[0].rpartition("/")[2]
-        exec_answer = self.answers.get(f"exec/{verb}") if "/exec/" in target else None
-        answer = exec_answer or self.answers.get(verb)
-        if isinstance(answer, list):
-            answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        streams = verb == "attach" or (verb == "start" and "/exec/" in target)
-        if answer is not None:
-            self._reply(connection, *answer)
-        elif streams:
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"".join(self.output))
-            self.streams.append(connection)
-            self.attached.set()
-            return
-        elif verb == "logs":
-            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + self.log)
-        else:
-            self._reply(connection, *self._usual(verb))
-        connection.close()
-        if verb == "start":
-            self.started.set()
+    # What can be asked
 
-    def _usual(self, verb: str) -> Answer:
-        if verb == "json":
-            return 200, {"State": self.state, "Config": self.config, "HostConfig": {"NetworkMode": "host"}}
-        if verb == "start":
-            self.state["Running"] = True
-        elif verb == "stop":
-            self.exits(143)
-        elif verb in ("pause", "unpause"):
-            self.state["Paused"] = verb == "pause"
-        return 204, None
+    def hear(self, word: str) -> None:
+        """Note what is asked.  Raises Refusal."""
+        self.asked.append(word)
+        if word in self.refuses:
+            raise Refusal(self.refuses[word])
 
-    def _reply(self, connection: socket.socket, status: int, body: Any) -> None:
-        text = "" if body is None else json.dumps(body, separators=(",", ":"))
-        connection.sendall(f"HTTP/1.0 {status} X\r\n\r\n{text}".encode())
+    def hears(self, word: str, count: int = 1) -> None:
+        """Wait until something was asked so often: `run` says what it is about to ask before it does."""
+        deadline = time.monotonic() + 10
+        while self.asked.count(word) < count:
+            assert time.monotonic() < deadline, f"not asked for {word!r} {count} times: {self.asked}"
+            time.sleep(0.001)
+
+    def found(self, name: str) -> Workload:
+        for called, workload in self.workloads.items():
+            if name in (called, workload.identity):
+                return workload
+        raise NotThere(f"nobody is called {name}")
+
+    def begin(self, name: str) -> None:
+        workload = self.found(name)
+        workload.is_running, workload.started, workload.life = True, 1740824430.5, self.new_life()
+        self.known.clear()
+
+    def stop(self, name: str) -> None:
+        workload = self.found(name)
+        if workload.is_running and workload.life:
+            self.ends(workload, 143)
+        workload.is_running = workload.is_paused = False
+
+    def rename(self, old: str, new: str) -> None:
+        if new in self.workloads:
+            raise Refusal(f"{new} is somebody else")
+        self.workloads[new] = self.found(old)
+        del self.workloads[old]
+
+    def make(self, name: str, workload: Workload) -> None:
+        if name in self.workloads:
+            raise Refusal(f"{name} is somebody else")
+        self.workloads[name] = workload
+
+    def send(self, argv: list[str]) -> int:
+        """Begin a command inside; return its number."""
+        errand = self.errands.pop(0) if len(self.errands) > 1 else self.errands[0]
+        self.sent.append(Errand(errand.writes, errand.status, errand.looks, argv))
+        return len(self.sent) - 1
+
+    def end_of(self, number: int) -> int | None:
+        """Return the exit status of a command, None where none is known."""
+        errand = self.sent[number]
+        if errand.looks:
+            errand.looks -= 1
+            return None
+        return errand.status

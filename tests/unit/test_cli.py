@@ -72,7 +72,8 @@ def test_show_prints_every_file_script_and_field(work: Path) -> None:
     text = run("show", "nginx.toml", cwd=work).stdout
     for part in ["=== ondemand-nginx_1.27.0-1_all.deb", "=== ondemand-nginx-1.27.0-1.noarch.rpm", "--- script postinst",
                  "--- script post", "ListenStream=80", "-rw------- root root /etc/ondemand/nginx.env (config)",
-                 "depends: docker.io | docker-ce", '"image": "nginx:1.27"', "enable ondemand-nginx.socket"]:
+                 "depends: docker.io | docker-ce", "built by: ondemand-pkg 0.",
+                 '"image": "nginx:1.27"', "enable ondemand-nginx.socket"]:
         assert part in text
 
 
@@ -91,7 +92,7 @@ def test_results_that_cant_be_printed_are_told(work: Path, argv: list[str], stat
         done = subprocess.run([sys.executable, "-m", "ondemand_pkg", *argv], cwd=work, text=True, stdout=full,
                               stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
     assert (done.returncode, done.stderr) == (
-        status, "error: standard output: No space left on device; what is printed there is not complete\n")
+        status, "error: standard output: No space left on device; the output is incomplete\n")
 
 
 def test_a_senseless_source_date_epoch_is_told(work: Path) -> None:
@@ -123,12 +124,12 @@ def test_another_user_gets_the_same_bytes(tmp_path: Path) -> None:
     results = []
     for user in (0, 65534):
         script = ("import os, sys, tempfile; from pathlib import Path\n"
-                  "from ondemand_pkg import build; from ondemand_pkg.model import *\n"
-                  "import hashlib\n"
+                  "from ondemand_pkg.building import packing; from ondemand_pkg.model import *\n"
+                  "import hashlib; from ondemand_pkg.formats import FORMATS\n"
                   "c = Container('nginx', 'nginx:1.27', '1', (Port(TcpAddress(None, 80), 80),))\n"
-                  "todo = build.tasks([c], ['deb', 'rpm'], {})\n"
+                  "todo = packing.tasks([c], FORMATS.values(), {})\n"
                   "def packed(directory):\n"
-                  "    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in build.write(todo, Path(directory))]\n"
+                  "    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in packing.write(todo, Path(directory))]\n"
                   "packed(sys.argv[1])  # loads what the other user may not read\n"
                   f"os.setuid({user})\n"
                   "with tempfile.TemporaryDirectory() as directory:\n"

@@ -36,7 +36,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("bin")
     script = directory / "ondemand-pkg"
     script.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-                      "from ondemand_pkg.cli import main\nmain()\n")
+                      "from ondemand_pkg.cli.main import main\nmain()\n")
     script.chmod(0o755)
     return directory
 
@@ -50,3 +50,37 @@ def test_a_shell_completes(shell: str, words: str, expected: str, program: Path,
                           env={**os.environ, "PATH": f"{program}:{os.environ['PATH']}", "HOME": str(tmp_path)}, timeout=60)
     found = [line.partition("\t")[0].partition(":")[0].strip() for line in done.stdout.splitlines()]
     assert expected in found, done.stdout + done.stderr
+
+
+OF_HOSTS = {
+    "bash": """. {script}
+COMP_WORDS=(ondemand status w) COMP_CWORD=2
+_ondemand
+printf '%s\\n' "${{COMPREPLY[@]}}" """,
+    "zsh": """compdef() {{ :; }}
+compadd() {{ print -rl -- ${{@[2,-1]}}; }}
+. {script}
+words=(ondemand status w) CURRENT=3
+_ondemand""",
+    "fish": """. {script}
+complete --do-complete "ondemand status w" """,
+}
+
+
+@pytest.mark.parametrize("shell", OF_HOSTS)
+def test_a_shell_completes_the_names_of_a_hosts_services(shell: str, tmp_path: Path) -> None:
+    need(shell)
+    top = Path(__file__).parents[2]
+    (tmp_path / "libexec/ondemand-web").mkdir(parents=True)
+    (tmp_path / "libexec/ondemand-web/container.json").write_text('{"container": "ondemand-web"}')
+    program = tmp_path / "bin/ondemand"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(top)!r})\n"
+                       f"from ondemand_host import main, places\nplaces.LIBEXEC = {str(tmp_path / 'libexec')!r}\n"
+                       "sys.exit(main.main())\n")
+    program.chmod(0o755)
+    subprocess.run([sys.executable, top / "tools/manuals", tmp_path], check=True, cwd=top)
+    script = OF_HOSTS[shell].format(script=tmp_path / f"ondemand.{shell}")
+    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60,
+                          env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)})
+    assert done.stdout.split() == ["web"], done.stdout + done.stderr

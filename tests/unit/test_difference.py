@@ -12,11 +12,11 @@ import pytest
 from archives import packed
 from click.testing import CliRunner, Result
 
-from ondemand_pkg import tree
-from ondemand_pkg.cli import cli
-from ondemand_pkg.difference import Difference, compare
+from ondemand_pkg.cli.main import cli
+from ondemand_pkg.comparing.difference import Difference, compare
+from ondemand_pkg.contents import package_of
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, TcpAddress, Volume
+from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Resolved, TcpAddress, Volume
 
 OLD = Container("web", "web:1", "1.0", (Port(TcpAddress(None, 80), 8080), Port(TcpAddress(None, 81), 8081)),
                 env={"MODE": "a"}, volumes=(Volume("data", "/data"),))
@@ -24,7 +24,8 @@ OLD = Container("web", "web:1", "1.0", (Port(TcpAddress(None, 80), 8080), Port(T
 
 def difference(format_name: str = "deb", old: Container = OLD, **changes: Any) -> Difference:
     new = dataclasses.replace(old, **changes)
-    return compare([tree.package(old, format_name, 1)], [tree.package(new, format_name, 1)])[0]
+    before, after = ([package_of.package(Resolved(each), FORMATS[format_name], 1)] for each in (old, new))
+    return compare(before, after)[0]
 
 
 def told(**changes: Any) -> str:
@@ -39,14 +40,14 @@ def test_nothing_differs_from_itself() -> None:
 @pytest.mark.parametrize(("changes", "line"), [
     ({"image": "web:2"}, 'image: "web:1" -> "web:2"'),
     ({"env": {"MODE": "b"}}, 'env MODE: "a" -> "b"'),
-    ({"env": {}}, 'env MODE: gone: "a"'),
+    ({"env": {}}, 'env MODE: removed: "a"'),
     ({"env": {"MODE": "a", "X": ""}}, "env X: new"),
     ({"memory": 2**28}, '--memory: new: "268435456b"'),
     ({"user": "1"}, '--user: new: "1"'),
     ({"labels": {"a": "b"}}, '--label a: new: "b"'),
     ({"command": ("x", "y")}, 'command: "[]" -> "[\\"x\\", \\"y\\"]"'),
     ({"volumes": (Volume("data", "/data", ("ro",)),)}, 'volume at /data: "data:/data" -> "data:/data:ro"'),
-    ({"volumes": ()}, 'volume at /data: gone: "data:/data"'),
+    ({"volumes": ()}, 'volume at /data: removed: "data:/data"'),
 ])
 def test_a_value_that_the_container_is_made_from_recreates_it(changes: dict[str, Any], line: str) -> None:
     found = difference(**changes)
@@ -62,9 +63,9 @@ def test_another_order_of_volumes_recreates_the_container_too() -> None:
 
 def test_a_new_address_restarts_the_socket_and_a_gone_one_alone_does_not() -> None:
     moved = difference(ports=(OLD.ports[0], Port(TcpAddress(None, 82), 8081)))
-    assert moved.restarts_socket and {str(change) for change in moved.addresses} == {"81: gone", "82: new"}
+    assert moved.restarts_socket and {str(change) for change in moved.addresses} == {"81: removed", "82: new"}
     gone = difference(ports=OLD.ports[:1])
-    assert not gone.restarts_socket and [str(change) for change in gone.addresses] == ["81: gone"]
+    assert not gone.restarts_socket and [str(change) for change in gone.addresses] == ["81: removed"]
 
 
 @pytest.mark.parametrize("changes", [
@@ -84,7 +85,7 @@ def test_files_scripts_and_relations_that_come_and_go_are_told() -> None:
     assert ([change.what for change in found.scripts], found.downtime()) == (["postrm"], "none")
     assert [str(change) for change in found.metadata] == ['license: "MIT" -> "Apache-2.0"']
     helpers = difference(proxy=SOCKET_PROXYD, old=dataclasses.replace(OLD, ports=OLD.ports[:1])).next_wake
-    assert {"helper relay: gone", "helper proxyd: new"} <= {str(change) for change in helpers}
+    assert {"helper relay: removed", "helper proxyd: new"} <= {str(change) for change in helpers}
 
 
 def test_the_same_version_with_another_content_is_pointed_out() -> None:
@@ -93,7 +94,7 @@ def test_the_same_version_with_another_content_is_pointed_out() -> None:
 
 
 def test_a_volume_that_is_declared_no_more_is_said_to_stay() -> None:
-    assert "the volume data stays on the host; 'docker volume rm data' deletes it" in told(volumes=())
+    assert "the volume data stays on the host; delete it with: docker (or podman) volume rm data" in told(volumes=())
 
 
 def run(*argv: str | Path) -> Result:
@@ -137,7 +138,7 @@ def test_json_tells_the_same_to_programs(work: Path) -> None:
 
 @pytest.mark.parametrize(("content", "message"), [
     (b"x = 1\n", "unknown table"), (b"!<arch>\n", "this .deb can't be read"), (b"\xed\xab\xee\xdbxx", "this .rpm can't be read"),
-    (b'[container.other]\nimage = "a"\nversion = "1"\nports = ["1:1"]\n', "it holds no ondemand-web; compare"),
+    (b'[container.other]\nimage = "a"\nversion = "1"\nports = ["1:1"]\n', "it does not contain ondemand-web; compare"),
     (None, "can't be read"),
 ])
 def test_trouble_ends_with_2_so_that_it_is_not_taken_for_a_difference(work: Path, content: bytes | None, message: str) -> None:
@@ -148,7 +149,15 @@ def test_trouble_ends_with_2_so_that_it_is_not_taken_for_a_difference(work: Path
 
 
 def test_a_foreign_package_is_told(work: Path) -> None:
-    package = dataclasses.replace(tree.package(OLD, "deb", 1), entries=())
+    package = dataclasses.replace(package_of.package(Resolved(OLD), FORMATS["deb"], 1), entries=())
     (work / "foreign.deb").write_bytes(packed(FORMATS["deb"], package))
     done = run(work / "foreign.deb", work / "foreign.deb")
-    assert done.exit_code == 2 and "ondemand-pkg has not made it" in done.stderr
+    assert done.exit_code == 2 and "only packages built by ondemand-pkg can be compared" in done.stderr
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_the_releases_that_built_the_two_are_named(format_name: str) -> None:
+    new = package_of.package(Resolved(OLD), FORMATS[format_name], 1)
+    found = compare([dataclasses.replace(new, built_by="")], [dataclasses.replace(new, built_by="0.3.0")])[0]
+    assert [str(change) for change in found.metadata] == ['built by ondemand-pkg: "0.1.0 or older" -> "0.3.0"']
+    assert not found.container and found.downtime() == "none"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from documentation import DOCS, Builder, typed
+from requirements import need
 
 
 def test_the_tutorials_commands_print_what_it_says(tmp_path: Path) -> None:
@@ -22,6 +23,17 @@ def test_no_console_block_is_left_untried() -> None:
     """A page with console blocks that are run has a test that runs them: this is the list of those that have one."""
     tried = ["database.md", "firewall.md", "fleet.md", "secrets.md", "tutorial.md"]
     assert [page.name for page in sorted(DOCS.glob("*.md")) if typed(page)] == tried
+
+
+def test_the_units_of_the_repository_page_are_sound(tmp_path: Path) -> None:
+    need("systemd-analyze")
+    page = (DOCS / "repository.md").read_text()
+    units = re.findall(r"^```ini\n# \S*/(\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name, text in units:
+        (tmp_path / name).write_text(text.replace("/usr/bin/ondemand-pkg", "/usr/bin/env"))
+    assert [name.partition(".")[2] for name, _ in units] == ["service", "timer"]
+    done = subprocess.run(["systemd-analyze", "verify", *(tmp_path / name for name, _ in units)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_book_builds_without_a_broken_link(tmp_path: Path) -> None:

@@ -1,21 +1,21 @@
-"""What the helpers may rely on of the engine's answers, faults that a real engine can't be made to show included."""
+"""What the helpers may rely on of Docker's answers, faults that a real engine can't be made to show included."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
-from helpers import load
+from engines import EngineDown, docker, docker_api
+from fake_docker import FakeDocker
+from fake_engine import NAME, Errand
 from hypothesis import given
 from hypothesis import strategies as st
-
-
-@pytest.fixture(scope="module")
-def engine() -> ModuleType:
-    return load("engine.py")
 
 
 def answering(directory: Path, answer: bytes, asked: list[bytes]) -> str:
@@ -34,45 +34,44 @@ def answering(directory: Path, answer: bytes, asked: list[bytes]) -> str:
     return path
 
 
-def test_an_answer_is_parsed(engine: ModuleType, tmp_path: Path) -> None:
+def test_an_answer_is_parsed(tmp_path: Path) -> None:
     asked: list[bytes] = []
     path = answering(tmp_path, b'HTTP/1.0 200 OK\r\nA: b\r\n\r\n{"Id": "\xc3\xa9"}', asked)
-    assert engine.Engine(path).call("GET", "/x") == {"Id": "é"}
-    assert asked == [b"GET /x HTTP/1.0\r\nHost: docker\r\n\r\n"]
+    assert docker_api.Api(path).call("GET", "/x") == {"Id": "é"}
+    assert asked == [b"GET /v1.41/x HTTP/1.0\r\nHost: docker\r\n\r\n"]
 
 
 @pytest.mark.parametrize(("body", "message"), [
     (b'{"message": "no such image"}', "no such image"), (b"page not found\n", "page not found"),
-    (b"", "the engine answered 500"), (b"[]", "the engine answered 500")])
-def test_a_refusal_is_told_in_the_engines_own_words(engine: ModuleType, tmp_path: Path, body: bytes, message: str) -> None:
+    (b"", "the engine answered with status 500"), (b"[]", "the engine answered with status 500")])
+def test_a_refusal_is_told_in_the_engines_own_words(tmp_path: Path, body: bytes, message: str) -> None:
     path = answering(tmp_path, b"HTTP/1.0 500 Oh\r\n\r\n" + body, [])
-    with pytest.raises(engine.EngineError) as caught:
-        engine.Engine(path).call("GET", "/x")
+    with pytest.raises(docker_api.Refused) as caught:
+        docker_api.Api(path).call("GET", "/x")
     assert (str(caught.value), caught.value.status) == (message, 500)
 
 
-def test_what_is_not_there_is_none(engine: ModuleType, tmp_path: Path) -> None:
-    assert engine.Engine(answering(tmp_path, b'HTTP/1.0 404 Not Found\r\n\r\n{"message": "none"}', [])).inspect("x") is None
+def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+    assert docker.Docker(answering(tmp_path, b'HTTP/1.0 404 Not Found\r\n\r\n{"message": "none"}', [])).inspect("x") is None
 
 
-def test_nobody_there_is_told_with_the_remedy(engine: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(engine.EngineDown, match="no Docker engine answers on .*sock .No such file.*systemctl status docker"):
-        engine.Engine(str(tmp_path / "none.sock")).call("GET", "/x")
-    assert not engine.Engine(str(tmp_path / "none.sock")).ping()
+def test_nobody_there_is_told_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(EngineDown, match="no Docker engine answers on .*sock .No such file.*systemctl status docker"):
+        docker_api.Api(str(tmp_path / "none.sock")).call("GET", "/x")
+    assert not docker.Docker(str(tmp_path / "none.sock")).answers()
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 200 OK\r\nContent"])
-def test_an_engine_that_hangs_up_is_down(engine: ModuleType, tmp_path: Path, answer: bytes) -> None:
-    with pytest.raises(engine.EngineDown, match="closed the connection"):
-        engine.Engine(answering(tmp_path, answer, [])).call("GET", "/x")
+def test_an_engine_that_hangs_up_is_down(tmp_path: Path, answer: bytes) -> None:
+    with pytest.raises(EngineDown, match="closed the connection"):
+        docker_api.Api(answering(tmp_path, answer, [])).call("GET", "/x")
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=50)), max_size=8), st.lists(st.integers(1, 30)))
 def test_output_comes_out_as_it_went_in_however_it_is_cut(pieces: list[tuple[int, bytes]], cuts: list[int]) -> None:
-    engine = load("engine.py")
     stream = b"".join(bytes([number, 0, 0, 0]) + len(data).to_bytes(4, "big") + data for number, data in pieces)
 
-    output, found, left = engine.Output(multiplexed=True), {1: b"", 2: b""}, stream
+    output, found, left = docker_api.Pieces(is_multiplexed=True), {1: b"", 2: b""}, stream
     for size in [*cuts, len(stream)]:
         for descriptor, data in output.feed(left[:size]):
             found[descriptor] += data
@@ -80,10 +79,47 @@ def test_output_comes_out_as_it_went_in_however_it_is_cut(pieces: list[tuple[int
     assert found == {number: b"".join(data for stream, data in pieces if stream == number) for number in (1, 2)}
 
 
-def test_a_terminals_output_comes_raw(engine: ModuleType) -> None:
-    output = engine.Output(multiplexed=False)
+def test_a_terminals_output_comes_raw() -> None:
+    output = docker_api.Pieces(is_multiplexed=False)
     assert [output.feed(data) for data in (b"first", b"", b"\x01\x00")] == [[(1, b"first")], [], [(1, b"\x01\x00")]]
 
 
-def test_json_that_is_no_object_is_an_answer_too(engine: ModuleType, tmp_path: Path) -> None:
-    assert engine.Engine(answering(tmp_path, b"HTTP/1.0 200 OK\r\n\r\n[1]", [])).call("GET", "/x") == [1]
+def test_json_that_is_no_object_is_an_answer_too(tmp_path: Path) -> None:
+    assert docker_api.Api(answering(tmp_path, b"HTTP/1.0 200 OK\r\n\r\n[1]", [])).call("GET", "/x") == [1]
+
+
+def test_a_zombie_runs_no_more() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not docker.is_alive(child.pid)
+    child.wait()
+    assert docker.is_alive(os.getpid())
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeDocker]:
+    found = FakeDocker(tmp_path)
+    yield found
+    found.close()
+
+
+def test_a_command_inside_is_asked_for_with_both_of_its_streams(fake: FakeDocker) -> None:
+    fake.errands = [Errand()]
+    fake.engine().run_inside(NAME, ["pg_isready", "-h", "a b"]).output.close()
+    assert fake.bodies[0] == {"AttachStdout": True, "AttachStderr": True, "Cmd": ["pg_isready", "-h", "a b"]}
+
+
+@pytest.mark.parametrize(("declared", "shell", "argv"), [
+    (["CMD", "check", "a b"], None, ["check", "a b"]), (["CMD-SHELL", "x || exit 1"], None, ["/bin/sh", "-c", "x || exit 1"]),
+    (["CMD-SHELL", "check"], ["/bin/bash", "-ec"], ["/bin/bash", "-ec", "check"])])
+def test_the_images_own_check_is_run_as_the_engine_runs_it(
+    fake: FakeDocker, declared: list[str], shell: list[str] | None, argv: list[str],
+) -> None:
+    fake.config = {"Healthcheck": {"Test": declared, "Timeout": 3 * 10**9, "Interval": 3600 * 10**9}, "Shell": shell}
+    assert fake.engine().own_check(NAME) == (argv, 3.0)
+
+
+@pytest.mark.parametrize("declared", [None, {}, {"Test": []}, {"Test": ["NONE"]}, {"Test": ["CMD"]}])
+def test_an_image_may_be_without_a_check(fake: FakeDocker, declared: dict[str, Any] | None) -> None:
+    fake.config = {"Healthcheck": declared}
+    assert fake.engine().own_check(NAME) is None

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import metrics as helper
 import pytest
-from helpers import load
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-METRICS = load("metrics.py")
-
 
 @pytest.fixture
-def metrics(tmp_path: Path) -> ModuleType:
-    METRICS.TOLD = str(tmp_path / "told")
-    return METRICS
+def metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(helper, "TOLD", str(tmp_path / "told"))
+    return helper
 
 
 def samples(directory: Path) -> dict[str, float]:
@@ -84,13 +84,13 @@ def test_a_directory_that_is_not_there_is_told_once(
     for _ in range(2):
         metrics.Metrics(str(tmp_path / "missing")).woken(1)
     assert capsys.readouterr().err == (
-        f"ondemand-x: the metrics can't be written: {tmp_path}/missing/ondemand-x.prom: No such file or directory; the node "
-        "exporter's package makes the directory, or declare another with the key 'metrics'\n")
+        f"ondemand-x: can't write the metrics: {tmp_path}/missing/ondemand-x.prom: No such file or directory; install the node "
+        "exporter's package, which creates the directory, or declare another one with the key 'metrics'\n")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_label_is_read_as_it_was_meant(name: str) -> None:
-    text = METRICS.text(name, METRICS.Metrics("/nowhere").values)
+    text = helper.text(name, helper.Metrics("/nowhere").values)
     read = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     assert read and {sample.labels["name"] for sample in read} == {name}
 
@@ -100,9 +100,34 @@ _NUMBERS = st.integers(0, 10**9) | st.floats(0, 1e9)
 
 @given(st.lists(_NUMBERS, min_size=5, max_size=5), st.lists(_NUMBERS, min_size=10, max_size=10))
 def test_what_is_written_is_read_again(numbers: list[float], buckets: list[float]) -> None:
-    values = dict(METRICS.Metrics("/nowhere").values)
+    values = dict(helper.Metrics("/nowhere").values)
     plain = [key for key in values if isinstance(key, str)]
     values.update(zip(plain, numbers, strict=True))
-    values.update(((METRICS.DURATION + "_bucket", bound), count) for bound, count in zip(METRICS.BUCKETS, buckets, strict=True))
-    again = METRICS.parsed(METRICS.text("x", values))
+    values.update(((helper.DURATION + "_bucket", bound), count) for bound, count in zip(helper.BUCKETS, buckets, strict=True))
+    again = helper.parsed(helper.text("x", values))
     assert again.keys() == values.keys() and all(math.isclose(again[key], values[key], rel_tol=1e-12) for key in values)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero"),
+                                  lambda path: path.symlink_to(path), lambda path: path.write_bytes(b"\xff" * 10**6)])
+@pytest.mark.parametrize("name", ["ondemand-x.prom", "ondemand-x.prom.new"])
+def test_what_the_directorys_owner_puts_there_holds_nothing_up(
+    metrics: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str], make: Callable[[Path], object], name: str,
+) -> None:
+    place = tmp_path / "metrics"
+    place.mkdir()
+    make(place / name)
+    file = helper.Metrics(str(place))
+    file.woken(1)
+    if (place / name).is_dir():
+        assert "can't write the metrics: " in capfd.readouterr().err
+    else:
+        assert samples(place)["ondemand_wakes_total"] == 1 and not (place / "ondemand-x.prom.new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user; run as root")
+def test_numbers_that_somebody_else_has_written_are_not_ours(metrics: ModuleType, tmp_path: Path) -> None:
+    helper.Metrics(str(tmp_path)).woken(1)
+    os.chown(tmp_path / "ondemand-x.prom", 65534, -1)
+    helper.Metrics(str(tmp_path)).woken(1)
+    assert samples(tmp_path)["ondemand_wakes_total"] == 1

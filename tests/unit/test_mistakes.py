@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ondemand_pkg.cli import cli
+from ondemand_pkg.cli.main import cli
 
 GOOD = '[container.web]\nimage = "nginx:1.27"\nversion = "1"\nports = ["80:80"]\n'
 
@@ -22,6 +22,9 @@ def _work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("web.deb").write_bytes(b"!<arch>\ndebian-binary   \xff")
     Path("web.rpm").write_bytes(b"\xed\xab\xee\xdb\x03")
     Path("zero.container").symlink_to("/dev/zero")
+    for name in ("huge.toml", "huge.container"):
+        Path(name).touch()
+        os.truncate(name, 1 << 40)
 
 
 def run(*argv: str) -> Result:
@@ -32,7 +35,7 @@ def run(*argv: str) -> Result:
 
 CALLS = {
     "no command": ([], 2, "Usage: ondemand-pkg"),
-    "a command misspelt": (["bild", "web.toml"], 2, "Did you mean 'build'?"),
+    "a command misspelt": (["chekc", "web.toml"], 2, "Did you mean 'check'?"),
     "no file": (["build"], 2, "Missing argument 'FILE...'"),
     "one side of a comparison": (["diff", "web.toml"], 2, "Missing argument 'NEW'"),
     "a format that is none": (["build", "--format", "apk", "web.toml"], 2, "is not one of 'deb', 'rpm'"),
@@ -44,14 +47,17 @@ CALLS = {
     "no engine": (["init", "nginx"], 1, "start one ('systemctl start docker')"),
     "an image that is a URL": (["init", "https://nginx"], 1, 'allowed: an image as Docker names it, such as "nginx:1.27"'),
     "a file that is there": (["init", "nginx", "--offline", "-o", "web.toml"], 1, "or --force to overwrite it"),
-    "a package in place of its declaration": (["show", "web.deb"], 1, "a .deb, no declaration; name the file that it was built"),
-    "a package of another kind": (["check", "web.rpm"], 1, "a .rpm, no declaration"),
-    "a file without an end": (["check", "/dev/zero"], 1, "larger than 8 MiB"),
-    "a Quadlet file without an end": (["import", "zero.container"], 1, "larger than 1 MiB"),
+    "a package in place of its declaration": (["show", "web.deb"], 1,
+                                                "a .deb package, not a declaration; give the declaration that it was built"),
+    "a package of another kind": (["check", "web.rpm"], 1, "a .rpm package, not a declaration"),
+    "a device": (["check", "/dev/zero"], 1, "not a regular file; give a file of text, or /dev/stdin"),
+    "a link to a device": (["import", "zero.container"], 1, "not a regular file; give a Compose file"),
+    "a file that has hardly an end": (["check", "huge.toml"], 1, "larger than 8 MiB"),
+    "a Quadlet file that has hardly an end": (["import", "huge.container"], 1, "larger than 1 MiB"),
     "a Compose file that is not there": (["import", "gone.yaml"], 1, "give a Compose file (compose.yaml) or a Quadlet file"),
     "a Quadlet file that is not there": (["import", "x.container"], 1, "give a Compose file (compose.yaml) or a Quadlet file"),
     "a declaration in place of its Compose file": (["import", "compose.yaml", "-o", "./compose.yaml", "--force"], 1,
-                                                   "it is the file that is imported; give another file with --output"),
+                                                   "this is the file to import; give another file with --output"),
     "a comparison with what is not there": (["diff", "web.toml", "x.deb"], 2, "give a package (.deb, .rpm) or a declaration"),
     "an output that is a file": (["build", "web.toml", "-o", "web.toml"], 1, "give a writable directory with --output"),
     "nothing to import": (["import"], 2, "give either a FILE or --container NAME"),
@@ -59,7 +65,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_that_is_off_is_told_what_to_do(name: str) -> None:
+def test_a_wrong_call_ends_with_a_remedy(name: str) -> None:
     argv, status, remedy = CALLS[name]
     done = run(*argv)
     assert (done.exit_code, done.stdout) == (status, "") or not argv
@@ -70,14 +76,15 @@ DECLARATIONS = {
     "keys without a table": (GOOD.partition("\n")[2], "write a line [container.NAME] above it"),
     "a table misspelt": (GOOD.replace("[container", "[containers"), 'did you mean "container"?'),
     "a name in capitals": (GOOD.replace("web]", "Web]"), "allowed: lower-case letters, digits"),
-    "no version": (GOOD.replace('version = "1"\n', ""), 'missing; write version = "1.27.0" here or in [package]'),
+    "no version": (GOOD.replace('version = "1"\n', ""), 'missing; write version = "1.27" here or in [package]'),
+    "a table without a name": (GOOD.replace("[container.web]", "[container]"), "write [container.NAME] instead of [container]"),
     "a version without quotes": (GOOD.replace('"1"', "1.2"), 'write "1.2"'),
     "a version with a v": (GOOD.replace('"1"', '"v1"'), "that begins with a digit"),
-    "a value without quotes": (GOOD.replace('"nginx:1.27"', "nginx"), "x.toml:2: no valid TOML"),
+    "a value without quotes": (GOOD.replace('"nginx:1.27"', "nginx"), "x.toml:2: invalid TOML"),
     "one port": (GOOD.replace('["80:80"]', "80"), 'such as "80:8080"'),
     "a port without a target": (GOOD.replace('"80:80"', '"80"'), 'such as "80:8080"'),
     "UDP": (GOOD.replace("80:80", "80:80/udp"), "allowed: TCP ports"),
-    "a host's name in a port": (GOOD.replace("80:80", "localhost:80:80"), "'localhost' is no IP address"),
+    "a host's name in a port": (GOOD.replace("80:80", "localhost:80:80"), "'localhost' is not an IP address"),
     "a key misspelt": (GOOD.replace("ports", "port"), 'did you mean "ports"?'),
     "environment": (GOOD + 'environment = { A = "b" }\n', "unknown key; write env"),
     "depends_on": (GOOD + 'depends_on = ["db"]\n', "unknown key; write requires"),
@@ -85,30 +92,35 @@ DECLARATIONS = {
     "mem_limit": (GOOD + 'mem_limit = "1g"\n', "unknown key; write memory"),
     "env_file": (GOOD + 'env_file = "x"\n', "secrets into /etc/ondemand/web.env"),
     "a number in env": (GOOD + "env = { A = 1 }\n", 'write "1"'),
-    "a nameless volume": (GOOD + 'volumes = ["/data"]\n', 'write "NAME:/data"'),
+    "an anonymous volume": (GOOD + 'volumes = ["/data"]\n', 'write "NAME:/data"'),
     "a relative path": (GOOD + 'volumes = ["./x:/y"]\n', "neither an absolute path nor the name of a volume"),
     "a size without a unit": (GOOD + 'memory = "256"\n', 'such as "256m"'),
     "seconds as a number": (GOOD + "idle = 600\n", 'such as "10s", "1min 30s"'),
     "a command line": (GOOD + 'command = "serve -x"\n', "an array of"),
     "an option that is reserved": (GOOD + 'create_args = ["--restart=always"]\n', "systemd starts and stops the container"),
     "two on one port": (GOOD + GOOD.replace("web]", "b]"), "give one of them another address"),
+    "braces over two lines": (GOOD + 'env = { A = "x",\n B = "y" }\n', "write a table in braces on one line, or as a table of"),
+    "a comma before a brace": (GOOD + 'env = { A = "x", }\n', "at column 18; leave out the comma before it"),
+    "a name with an accent": ("[container.caf\u00e9]\n", "put a name with characters other than letters"),
+    "sleep switched off": (GOOD + "idle = false\n", 'found false; expected "never", or a time span'),
     "curly quotes": (GOOD.replace('"nginx:1.27"', "\u201cnginx:1.27\u201d"), "at column 9; write straight quotes"),
-    "no quotes": (GOOD.replace('"nginx:1.27"', "nginx:1.27"), 'a text stands in quotes: "nginx:1.27"'),
-    "a table twice": (GOOD + GOOD, "it is declared above; give this one another name"),
-    "a key twice": (GOOD + 'image = "b:1"\n', "the key stands above too; leave one of the two out"),
+    "no quotes": (GOOD.replace('"nginx:1.27"', "nginx:1.27"), 'strings need quotes: "nginx:1.27"'),
+    "a table twice": (GOOD + GOOD, "it is already declared above; rename this one"),
+    "a key twice": (GOOD + 'image = "b:1"\n', "the key is already set above; leave one of the two out"),
     "a name with a dot": (GOOD.replace("[container.web]", "[container.web.api]"), 'write [container."web.api"]'),
     "environment as a list": (GOOD + 'env = ["MODE=a=b", "X="]\n', 'write { MODE = "a=b", X = "" }'),
     "labels as a list": (GOOD + 'labels = ["a.b=c"]\n', 'write { "a.b" = "c" }'),
     "a network by one of its addresses": (GOOD + 'allow = ["10.1.2.3/8"]\n', 'write "10.0.0.0/8"'),
     "a host's name in allow": (GOOD + 'allow = ["example.com"]\n', "allowed: an address or a network"),
-    "detached": (GOOD + 'create_args = ["-d"]\n', "it is no option of 'docker create'"),
-    "a port published too": (GOOD + 'create_args = ["-p", "80:80"]\n', "leave --publish out: ports leads to the container"),
-    "a port published too, at one address": (GOOD + 'create_args = ["--publish=127.0.0.1:80:80/tcp"]\n', "would listen on 80"),
-    "a port range": (GOOD.replace("80:80", "8000-8010:8000-8010"), "'8000-8010' is no port from 1 to 65535"),
-    "an IPv6 address without brackets": (GOOD.replace("80:80", "::1:80:80"), "an IPv6 address stands in brackets"),
-    "a key without end": (GOOD + "a" + " . 'b'" * 100_000 + " = 1\n", "x.toml:5: more than 50 words, parted by dots"),
-    "brackets without end": ("a = " + "[" * 100_000, "no valid TOML"),
-    "JSON": ('{"container": {}}', "x.toml:1: no valid TOML"),
+    "detached": (GOOD + 'create_args = ["-d"]\n', "it is not an option of 'docker create'"),
+    "a port published too": (GOOD + 'create_args = ["-p", "80:80"]\n', "leave --publish out: ports forwards to the container"),
+    "a port published too, at one address": (GOOD + 'create_args = ["--publish=127.0.0.1:80:80/tcp"]\n',
+                                              "would listen on 80 too"),
+    "a port range": (GOOD.replace("80:80", "8000-8010:8000-8010"), "'8000-8010' is not a port from 1 to 65535"),
+    "an IPv6 address without brackets": (GOOD.replace("80:80", "::1:80:80"), "write an IPv6 address in brackets"),
+    "a key without end": (GOOD + "a" + " . 'b'" * 100_000 + " = 1\n", "x.toml:5: a dotted key with more than 50 parts"),
+    "brackets without end": ("a = " + "[" * 100_000, "invalid TOML"),
+    "JSON": ('{"container": {}}', "x.toml:1: invalid TOML"),
     "nothing": ("# nothing\n", "no container is declared; write a table [container.NAME]"),
     "one that requires itself": (GOOD + 'requires = ["web"]\n', "leave one of these names out"),
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from types import ModuleType
 
+import proxy_protocol
 import pytest
-from helpers import load
 
 
 @pytest.fixture(scope="module")
 def protocol() -> ModuleType:
-    return load("proxy_protocol.py")
+    return proxy_protocol
 
 
 class Accepted:

@@ -8,11 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from helpers import load
+import record as helper
 from hypothesis import given
 from hypothesis import strategies as st
 
-RECORD = load("record.py")
 WAKE = {"begun": 99.95, "connected": 99.9, "client": "192.0.2.7", "told": 99.912, "started": 100.102, "ready": 100.142,
         "answered": 100.174}
 
@@ -32,17 +31,17 @@ def parse(data: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> socket.socket:
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(str(tmp_path / "journal"))
     listener.settimeout(5)
-    RECORD.JOURNAL = str(tmp_path / "journal")
+    monkeypatch.setattr(helper, "JOURNAL", str(tmp_path / "journal"))
     return listener
 
 
 @pytest.fixture
 def record() -> ModuleType:
-    return RECORD
+    return helper
 
 
 def test_a_wake_is_one_record_with_a_sentence_and_a_number_for_each_phase(record: ModuleType, journal: socket.socket) -> None:
@@ -95,8 +94,10 @@ def test_the_proxy_tells_who_woke_and_when_it_was_answered(record: ModuleType, j
     assert account.due() is None
 
 
-def test_without_a_journal_nothing_else_fails(record: ModuleType, tmp_path: Path) -> None:
-    record.JOURNAL = str(tmp_path / "nowhere")
+def test_without_a_journal_nothing_else_fails(
+    record: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(record, "JOURNAL", str(tmp_path / "nowhere"))
     record.woken(WAKE)
 
 
@@ -106,9 +107,9 @@ def test_the_phases_add_up_to_the_whole(begin: float, lengths: list[float]) -> N
     for step, length in zip(("told", "started", "ready", "answered"), lengths, strict=True):
         now += length
         wake[step] = now
-    assert sum(milliseconds for _, milliseconds in RECORD.phases(wake)) == round(1000 * (now - begin))
+    assert sum(milliseconds for _, milliseconds in helper.phases(wake)) == round(1000 * (now - begin))
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True), st.text(st.characters(exclude_categories=["Cs"]))))
 def test_every_text_stands_in_the_record_as_it_is(fields: dict[str, str]) -> None:
-    assert parse(RECORD.serialized(fields.items())) == fields
+    assert parse(helper.serialized(list(fields.items()))) == fields

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from ondemand_pkg.cli import cli
+from ondemand_pkg.cli.main import cli
 from ondemand_pkg.declaration.fields import FIELDS
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.declaration.reference import schema
@@ -24,8 +24,8 @@ TOP = Path(__file__).parents[2]
 EXAMPLES = sorted((TOP / "examples").glob("*.toml"))
 
 
-def writer_of_pages() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("reference_pages", str(TOP / "tools/reference"))
+def tool(name: str) -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader(f"tool_{name}", str(TOP / "tools" / name))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -34,15 +34,24 @@ def writer_of_pages() -> ModuleType:
 
 
 def test_the_table_has_a_key_for_each_field_of_a_container() -> None:
-    assert {field.key for field in FIELDS} == {field.name for field in dataclasses.fields(Container)} - {"name", "carried"}
+    assert {field.key for field in FIELDS} == {field.name for field in dataclasses.fields(Container)} - {"name"}
 
 
 def test_the_reference_page_and_the_schema_are_those_of_the_table() -> None:
-    pages = writer_of_pages()
+    pages = tool("reference")
     page = (TOP / "docs/declaration.md").read_text()
     assert pages.page(page) == page, "run tools/reference"
     assert pages.rules() == (TOP / "docs/rules.md").read_text(), "run tools/reference"
     assert pages.schema() == (TOP / "docs/ondemand-pkg.schema.json").read_text(), "run tools/reference"
+
+
+def test_the_page_and_the_diagrams_of_the_states_are_those_of_the_tables_that_run() -> None:
+    lives = tool("lives")
+    page = (TOP / "docs/states.md").read_text()
+    assert lives.page(page) == page, "run make states"
+    for side in map(lives.Side, lives.SIDES):
+        assert (TOP / f"docs/states-{side.name}.svg").read_text().endswith(side.digest()), "run make states"
+        assert {*side.table, *(word for row in side.table.values() for word in row)} <= set(side.meaning)
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)

@@ -7,11 +7,11 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondemand_pkg import tree
-from ondemand_pkg.formats import read_rpm, rpm, rpmsign
-from ondemand_pkg.model import Container, Port, TcpAddress
+from ondemand_pkg.contents import package_of
+from ondemand_pkg.formats import RPM, read_rpm, rpm, rpmsign
+from ondemand_pkg.model import Container, Port, Resolved, TcpAddress
 
-PACKAGE = tree.package(Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),)), "rpm", 0)
+PACKAGE = package_of.package(Resolved(Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))), RPM, 0)
 STREAM = io.BytesIO()
 rpm.write(PACKAGE, STREAM)
 DATA = STREAM.getvalue()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from ondemand_pkg.formats import DEB
 from ondemand_pkg.repository.state import Item, State, retire
 
-ITEM = Item("pool/x.deb", "deb", "x", "1", "all", "0", "0", 1, 0, "")
+ITEM = Item("pool/x.deb", DEB, "x", "1", "all", "0", "0", 1, 0, "")
 
 
 def test_a_change_of_the_copy_is_none_of_the_original() -> None:

@@ -12,16 +12,19 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
-from helpers import load
+from carriers import arriving
+from carriers import streams as helper
+from carriers.ends import Listener
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loop import Loop
 
 LIMIT = 10.0  # seconds
 
 
 @pytest.fixture(scope="module")
 def streams() -> ModuleType:
-    return load("streams.py")
+    return helper
 
 
 class Between:
@@ -31,18 +34,26 @@ class Between:
         self.server = socket.create_server(("127.0.0.1", 0))
         self.server.settimeout(LIMIT)
         self.front = socket.create_server(("127.0.0.1", 0))
-        listener = streams.Listener(streams._socket.socket(fileno=self.front.detach()), self.server.getsockname()[1])
+        self.listener = listener = Listener(streams._socket.socket(fileno=self.front.detach()), self.server.getsockname()[1])
         self.address = listener.socket.getsockname()
-        self.relay = streams.Relay([listener], header)
+        self.loop = Loop()
+        self.relay = streams.Streams(self.loop, [listener], header)
+        self.relay.on_client = lambda client: None
+        self.relay.on_doubt = lambda: None
         self.over = False
         self.thread = threading.Thread(target=self.work)
 
     def work(self) -> None:
         while not self.over:
-            self.relay.step(0.01)
+            self.step(0.01)
+
+    def step(self, timeout: float) -> None:
+        due = self.relay.due()
+        self.loop.turn(timeout if due is None else min(timeout, due))
+        self.relay.turn()
 
     def lead(self) -> None:
-        self.relay.address = (socket.AF_INET, "127.0.0.1")
+        self.relay.lead_to((socket.AF_INET, "127.0.0.1"))
 
     def client(self) -> socket.socket:
         return socket.create_connection(self.address, LIMIT)
@@ -64,7 +75,7 @@ class Between:
 @pytest.fixture
 def between(streams: ModuleType) -> Iterator[Between]:
     found = Between(streams)
-    found.relay.accept(True)
+    found.relay.heed("accept")
     found.lead()
     found.thread.start()
     yield found
@@ -123,11 +134,11 @@ def test_a_server_may_speak_first(between: Between) -> None:
 
 def test_a_greeting_that_comes_with_the_connection_is_not_lost(streams: ModuleType) -> None:
     early = Between(streams)
-    early.relay.accept(True)
+    early.relay.heed("accept")
     early.lead()
     client = early.client()
-    while not early.relay.attempts:
-        early.relay.step(0)
+    while not early.relay.arriving.attempts:
+        early.step(0)
     server = early.server.accept()[0]
     server.sendall(b"220 hello")
     server.close()
@@ -162,15 +173,14 @@ def test_who_does_not_read_holds_the_sender_back_and_not_the_others(between: Bet
 
 def test_clients_are_held_until_the_container_listens(streams: ModuleType) -> None:
     held = Between(streams)
-    held.relay.accept(True)
+    held.relay.heed("accept")
     clients = [held.client() for _ in range(20)]
     for client in clients:
         client.sendall(b"z")
-    while len(held.relay.held) < 20:
-        held.relay.step(0.01)
-    held.thread.start()
+    while held.relay.waiting() < 20:
+        held.step(0.01)
     held.lead()
-    held.relay.lead_on()
+    held.thread.start()
     for _ in clients:
         server = held.server.accept()[0]
         assert server.recv(1) == b"z"
@@ -183,11 +193,11 @@ def test_a_client_is_led_on_though_the_server_refuses_for_a_moment(streams: Modu
     moment = Between(streams)
     address = moment.server.getsockname()
     moment.server.close()
-    moment.relay.accept(True)
+    moment.relay.heed("accept")
     moment.lead()
     client = moment.client()
-    while not moment.relay.refused:
-        moment.relay.step(0.01)
+    while not moment.relay.arriving.refused:
+        moment.step(0.01)
     moment.server = socket.create_server(address)
     moment.thread.start()
     moment.server.accept()[0].sendall(b"late")
@@ -198,10 +208,10 @@ def test_a_client_is_led_on_though_the_server_refuses_for_a_moment(streams: Modu
 def test_a_client_of_a_server_that_goes_on_refusing_is_turned_away(
     streams: ModuleType, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streams, "CONNECT_PATIENCE", 0.05)
+    monkeypatch.setattr(arriving, "CONNECT_PATIENCE", 0.05)
     nobody = Between(streams)
     nobody.server.close()
-    nobody.relay.accept(True)
+    nobody.relay.heed("accept")
     nobody.lead()
     client = nobody.client()
     nobody.thread.start()
@@ -212,8 +222,8 @@ def test_a_client_of_a_server_that_goes_on_refusing_is_turned_away(
 
 def test_connections_beyond_the_limit_of_files_wait_and_are_served_then(streams: ModuleType) -> None:
     few = Between(streams)
-    few.relay.files = 8
-    few.relay.accept(True)
+    few.relay.arriving.files = 8
+    few.relay.heed("accept")
     few.lead()
     few.thread.start()
     clients = [few.client() for _ in range(20)]
@@ -233,9 +243,9 @@ def test_connections_beyond_the_limit_of_files_wait_and_are_served_then(streams:
 
 def test_a_relay_without_a_connection_accepts_again_after_the_host_had_no_file_for_it(streams: ModuleType) -> None:
     few = Between(streams)
-    few.relay.accept(True)
+    few.relay.heed("accept")
     few.lead()
-    few.relay.pause()  # as where accept(2) says ENFILE
+    few.relay.arriving.pause(few.listener)  # as where accept(2) says ENFILE
     client = few.client()
     few.thread.start()
     client.sendall(b"a")
@@ -245,7 +255,7 @@ def test_a_relay_without_a_connection_accepts_again_after_the_host_had_no_file_f
 
 def test_the_header_comes_before_the_clients_bytes(streams: ModuleType) -> None:
     headed = Between(streams, lambda _: b"HEADER ")
-    headed.relay.accept(True)
+    headed.relay.heed("accept")
     headed.lead()
     headed.thread.start()
     client, server = headed.pair()
@@ -277,7 +287,7 @@ def test_a_long_stream_comes_over_whole_however_slowly_it_is_read(between: Betwe
 @pytest.mark.parametrize("by_client", [True, False])
 def test_a_long_stream_that_is_broken_off_leaves_no_file_open(streams: ModuleType, by_client: bool) -> None:
     broken = Between(streams)
-    broken.relay.accept(True)
+    broken.relay.heed("accept")
     broken.lead()
     broken.thread.start()
     before = len(os.listdir("/proc/self/fd"))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondemand_pkg.contents.rendering import unit_value
+from ondemand_pkg.contents.units import preset, units
 from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Ready, ReadyKind, TcpAddress, UnixAddress
-from ondemand_pkg.templates import unit_value
-from ondemand_pkg.units import preset, units
 
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
 
@@ -33,10 +33,15 @@ def test_only_the_socket_can_be_enabled() -> None:
     assert preset(NGINX) == ("80-ondemand-nginx.preset", "enable ondemand-nginx.socket\n")
 
 
-def test_the_socket_starts_the_proxy_and_the_proxy_the_container() -> None:
-    proxy = settings(units(NGINX)["ondemand-nginx.service"])
-    assert proxy["Wants"] == ["ondemand-nginx-container.service"]
-    assert proxy["ExecStart"] == ["/usr/libexec/ondemand-nginx/relay 80"]
+def test_the_socket_starts_the_relay_and_the_relay_asks_for_the_container_at_a_door_that_no_other_user_comes_to() -> None:
+    texts = {name: settings(text) for name, text in units(NGINX).items()}
+    socket, proxy, door = (texts[f"ondemand-nginx{ending}"] for ending in (".socket", ".service", "-container.socket"))
+    assert socket["Wants"] == socket["After"] == ["ondemand-nginx-container.socket"]
+    assert proxy["Wants"] == ["ondemand-nginx-container.service", "ondemand-nginx-container.socket"], "they start side by side"
+    assert door["ListenSequentialPacket"] == ["/run/ondemand.doors/ondemand-nginx/socket"] and door["DirectoryMode"] == ["0700"]
+    assert door["PartOf"] == ["ondemand-nginx.socket"] and door["TriggerLimitIntervalSec"] == ["0"]
+    assert proxy["BindPaths"] == ["-/run/ondemand.doors/ondemand-nginx/socket:/run/ondemand.door"]
+    assert proxy["ExecStart"] == ["/usr/libexec/ondemand-nginx/relay --door /run/ondemand.door 80"]
 
 
 def test_the_kernel_drops_the_packets_of_all_who_are_not_allowed() -> None:
@@ -53,7 +58,9 @@ def test_systemds_own_proxy_can_be_had() -> None:
     connections = int(limit.removeprefix("--connections-max="))
     assert (program, port) == ("/usr/libexec/ondemand-nginx/proxyd", "80")
     assert 6 * connections < int(proxy["LimitNOFILE"][0]) <= 524288
-    assert settings(texts["ondemand-nginx.socket"])["FlushPending"] == ["yes"]
+    socket = settings(texts["ondemand-nginx.socket"])
+    assert socket["FlushPending"] == ["yes"]
+    assert len(texts) == 3 and "Wants" not in socket, "no door"
 
 
 @pytest.mark.parametrize(("changes", "options"), [
@@ -62,7 +69,7 @@ def test_systemds_own_proxy_can_be_had() -> None:
     ({"proxy_protocol": "v2"}, "--proxy-protocol v2"), ({"idle": 60.0, "proxy_protocol": "v1"}, "--idle 60 --proxy-protocol v1")])
 def test_the_relay_is_told_what_is_declared(changes: dict[str, Any], options: str) -> None:
     proxy = settings(units(dataclasses.replace(NGINX, **changes))["ondemand-nginx.service"])
-    assert proxy["ExecStart"] == [f"/usr/libexec/ondemand-nginx/relay {options} 80"]
+    assert proxy["ExecStart"] == [f"/usr/libexec/ondemand-nginx/relay --door /run/ondemand.door {options} 80"]
 
 
 def test_the_container_service_is_told_where_metrics_go() -> None:
@@ -87,7 +94,7 @@ def test_every_declared_address_is_listened_on() -> None:
     socket = settings(texts["ondemand-nginx.socket"])
     assert socket["ListenStream"] == ["80", "[::1]:81", "/run/100%%.sock"]
     assert socket["FreeBind"] == ["yes"] and socket["RemoveOnStop"] == ["yes"]
-    assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("/relay 8080 8081 8080")
+    assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("/run/ondemand.door 8080 8081 8080")
     assert " 8080 8081" in settings(texts["ondemand-nginx-container.service"])["ExecStart"][0]
 
 
@@ -99,7 +106,9 @@ def test_the_time_to_get_ready_and_to_stop_are_those_declared() -> None:
 
 
 @pytest.mark.parametrize(("ready", "run", "waitport"), [
-    (Ready(), "run", "--timeout 60 80"), (Ready(ReadyKind.HTTP, path='/"%n$x', timeout=5), "run", "--timeout 5 --by http 80"),
+    (Ready(), "run", "--timeout 60 80"), (Ready(is_any=True), "run", "--timeout 60 --need any 80"),
+    (Ready(ports=(80, 81)), "run", "--timeout 60 --need 80,81 80"),
+    (Ready(ReadyKind.HTTP, path='/"%n$x', timeout=5), "run", "--timeout 5 --by http 80"),
     (Ready(ReadyKind.EXEC, argv=("%n",)), "run", "--timeout 60 --by exec 80"),
     (Ready(ReadyKind.HEALTHCHECK), "run", "--timeout 60 --by healthcheck 80"),
     (Ready(ReadyKind.LOG, text='"%n'), "run --log", "--timeout 60 --by log 80")])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ondemand_pkg.repository.versions import KEYS, compare_deb, compare_rpm, compare_rpm_part
+from ondemand_pkg.formats import DEB
+from ondemand_pkg.formats.versions import compare_deb, compare_rpm, compare_rpm_part
 
 
 @pytest.mark.parametrize(("older", "newer"), [
@@ -25,5 +26,11 @@ def test_an_epoch_has_the_first_word() -> None:
     assert compare_rpm("1:1.0-1", "2.0-1") == 1
 
 
+def test_numbers_of_any_length_are_compared() -> None:
+    huge = "9" * 5000
+    assert compare_deb(f"{huge}:1-1", "1:1-1") == compare_rpm(f"{huge}:1-1", f"1:{huge}-1") == 1
+    assert compare_rpm_part(huge, "8" * 5000) == 1
+
+
 def test_versions_sort() -> None:
-    assert sorted(["1.10-1", "1.9-1", "1.9~b-2"], key=KEYS["deb"]) == ["1.9~b-2", "1.9-1", "1.10-1"]
+    assert sorted(["1.10-1", "1.9-1", "1.9~b-2"], key=DEB.version_key) == ["1.9~b-2", "1.9-1", "1.10-1"]

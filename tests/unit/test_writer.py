@@ -17,7 +17,7 @@ from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.declaration.writer import Table
 from ondemand_pkg.model import Container
 
-TEXT = st.text(st.characters(blacklist_categories=("Cs",)), max_size=30)
+TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
 VALUES = st.recursive(
     TEXT | st.booleans() | st.integers(-2**63, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=10)
@@ -63,5 +63,5 @@ def test_what_is_not_seen_is_written_as_an_escape_and_never_in_a_comment() -> No
 
 def test_what_no_toml_file_can_hold_is_refused() -> None:
     for item in ("\ud800", None, b""):
-        with pytest.raises(ValueError, match="can't stand|has no"):
+        with pytest.raises(ValueError, match="is not allowed|does not have"):
             writer.value(item)

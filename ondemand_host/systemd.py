@@ -1,0 +1,152 @@
+"""What systemd knows of units, and what the journal holds of wakes.
+
+Knows the output of systemctl(1) and journalctl(1), and the fields that helpers/record.py writes; hides both programs.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ondemand_host.errors import HostError
+
+WOKEN = "03eb855e60674ca096582626136989ec"
+FAILED = "44e9934b34144a52873bc6774228defd"
+PHASES = ("queued", "engine_start", "ready", "first_byte")
+LOOK_BACK_DAYS = 30
+MOST_RECORDS = 10000  # that are read, the newest
+_PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,Result,NeedDaemonReload,FragmentPath,DropInPaths,Listen,StatusText"
+_FIELDS = ("MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_CLIENT", "ONDEMAND_REASON", "ONDEMAND_TOTAL_MS") + tuple(
+    "ONDEMAND_{}_MS".format(phase.upper()) for phase in PHASES)
+_KINDS = ((" (Stream)", ""), (" (Datagram)", "/udp"))
+
+
+class Unit(NamedTuple):
+    """A unit as `systemctl show` has it.
+
+    ``listen`` holds the addresses of a socket unit, "[::]:80", "[::]:53/udp" or a path; ``status`` is what its main process says
+    of itself.
+    """
+
+    active: "str" = "inactive"
+    file_state: "str" = ""
+    listen: "Tuple[str, ...]" = ()
+    status: "str" = ""
+    load: "str" = "loaded"
+    result: "str" = "success"
+    is_outdated: "bool" = False  # its files have changed since systemd read them
+    drop_ins: "Tuple[str, ...]" = ()
+    fragment: "str" = ""  # the unit file
+
+
+class Record(NamedTuple):
+    """A wake, or one that failed; ``time`` in seconds since the epoch, ``phases`` and ``total`` in milliseconds."""
+
+    name: "str"
+    time: "float"
+    failed: "bool"
+    client: "Optional[str]" = None
+    reason: "str" = ""
+    phases: "Tuple[Tuple[str, int], ...]" = ()
+    total: "Optional[int]" = None
+
+
+def require_systemd() -> "None":
+    """Raise HostError unless this machine runs systemd (sd_booted(3))."""
+    if not os.path.isdir("/run/systemd/system"):
+        raise HostError("systemd is not running on this machine; run this command on a host where the packages are installed")
+
+
+def units(names: "Sequence[str]") -> "Dict[str, Unit]":
+    """Return some units by their names.  Raises HostError where systemd does not answer."""
+    if not names:
+        return {}
+    return parse_units(output(["systemctl", "show", "--property=" + _PROPERTIES, "--"] + list(names)))
+
+
+def parse_units(text: "str") -> "Dict[str, Unit]":
+    """Return the units of what `systemctl show` printed: a block each, a property a line."""
+    found = {}
+    for block in text.split("\n\n"):
+        lines = [line.partition("=") for line in block.splitlines()]
+        values = {key: value for key, _, value in lines}
+        if "Id" in values:
+            found[values["Id"]] = Unit(
+                values.get("ActiveState", ""), values.get("UnitFileState", ""),
+                tuple(_address(value) for key, _, value in lines if key == "Listen"), values.get("StatusText", ""),
+                values.get("LoadState", "loaded"), values.get("Result", "success"), values.get("NeedDaemonReload") == "yes",
+                tuple(values.get("DropInPaths", "").split()), values.get("FragmentPath", ""))
+    return found
+
+
+def _address(listen: "str") -> "str":
+    for ending, mark in _KINDS:
+        if listen.endswith(ending):
+            return listen[:-len(ending)] + mark
+    return listen
+
+
+def journal_is_readable() -> "bool":
+    """Whether this user may read what services write: root, and the groups that the distribution lets."""
+    if os.getuid() == 0:
+        return True
+    files = [path for top in ("/var/log/journal", "/run/log/journal") for path in Path(top).glob("*/system.journal")]
+    try:
+        return all(os.access(str(path), os.R_OK) for path in files) and bool(files)
+    except OSError:
+        return False
+
+
+def records(names: "Sequence[str]", since: "Optional[str]" = None) -> "List[Record]":
+    """Return the records of some services, or all, newest first: at most MOST_RECORDS of the last LOOK_BACK_DAYS.
+
+    The journal looks them up by its index; those that another user than root wrote are left out.  ``since`` is a time as
+    journalctl(1) reads it.
+    """
+    matches = ["_UID=0", "MESSAGE_ID=" + WOKEN, "MESSAGE_ID=" + FAILED] + ["ONDEMAND_NAME=" + name for name in names]
+    return parse_records(output([
+        "journalctl", "--quiet", "--no-pager", "--reverse", "--since={}".format(since or "-{}d".format(LOOK_BACK_DAYS)),
+        "--lines={}".format(MOST_RECORDS), "--output=json", "--output-fields=" + ",".join(_FIELDS)] + matches))
+
+
+def parse_records(text: "str") -> "List[Record]":
+    """Return the records of what `journalctl --output=json` printed: an object a line.  What is none is ignored."""
+    found = []
+    for line in text.splitlines():
+        try:
+            values = {key: _text(value) for key, value in json.loads(line).items()}
+            phases = {phase: "ONDEMAND_{}_MS".format(phase.upper()) for phase in PHASES}
+            record = Record(
+                name=values["ONDEMAND_NAME"], time=int(values["__REALTIME_TIMESTAMP"]) / 1e6,
+                failed=values["MESSAGE_ID"] == FAILED, client=values.get("ONDEMAND_CLIENT"),
+                reason=values.get("ONDEMAND_REASON", ""),
+                phases=tuple((phase, int(values[key])) for phase, key in phases.items() if key in values),
+                total=int(values["ONDEMAND_TOTAL_MS"]) if "ONDEMAND_TOTAL_MS" in values else None)
+        except (ValueError, KeyError, AttributeError):
+            continue
+        if record.failed or record.total is not None:
+            found.append(record)
+    return found
+
+
+def _text(value: "object") -> "str":
+    """Return a field as text: one that holds control characters comes as numbers, one that occurs twice as an array."""
+    if isinstance(value, list):
+        if value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
+            return bytes(value).decode("utf-8", "replace")
+        return _text(value[0]) if value else ""
+    return "" if value is None else str(value)
+
+
+def output(argv: "Sequence[str]") -> "str":
+    """Return what a program of systemd prints.  Raises HostError."""
+    environ = dict(os.environ, LC_ALL="C.UTF-8", SYSTEMD_COLORS="0")
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+    except FileNotFoundError:
+        raise HostError("{} is not installed; install systemd".format(argv[0])) from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip() or "exit status {}".format(done.returncode)
+        raise HostError("{} failed: {}".format(argv[0], said))
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""From declarations to files: packages and source packages."""

@@ -1,0 +1,1 @@
+"""Declarations held against rules, units held against systemd."""

@@ -1,0 +1,67 @@
+"""The command line of packages that are made from declarations.
+
+Knows the commands `build`, `show` and `source`; hides everything else behind one call a command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from ondemand_pkg.building import packing
+from ondemand_pkg.cli.arguments import FILES, FORMAT, OUTPUT, OfDeclarations
+from ondemand_pkg.cli.shared import Report, command
+from ondemand_pkg.declaration import reader
+from ondemand_pkg.formats import Format
+
+
+@click.command("build", cls=OfDeclarations)
+@command
+@FILES
+@OUTPUT
+@FORMAT
+def build_command(report: Report, files: tuple[str, ...], output: Path, formats: tuple[Format, ...]) -> None:
+    """Build the packages that declarations describe; print their paths."""
+    todo = packing.tasks(reader.read_site(files).packaged, formats, os.environ)
+    if sys.stderr.isatty() and len(todo) >= packing.WORTH_PROCESSES:
+        with click.progressbar(length=len(todo), label="packages", file=sys.stderr) as bar:
+            written = packing.write(todo, output, lambda: bar.update(1))
+    else:
+        written = packing.write(todo, output)
+    for path in written:
+        report.detail(f"{path}: {path.stat().st_size} bytes")
+        report.result(path)
+    report.next_step("next: copy a package to a host and install it with 'apt-get install ./FILE' or 'dnf install ./FILE', or "
+                     "feed the site's repository with 'ondemand-pkg publish'")
+
+
+@click.command("show", cls=OfDeclarations)
+@command
+@click.argument("file", type=click.Path())
+@FORMAT
+def show_command(report: Report, file: str, formats: tuple[Format, ...]) -> None:
+    """Print every field, script and file that the packages of a declaration would contain."""
+    from ondemand_pkg.building.images import Images
+    from ondemand_pkg.cli.package_text import shown
+
+    declared = reader.read_site([file]).packaged
+    with tempfile.TemporaryDirectory(prefix="ondemand-pkg-") as temporary:
+        images = Images(Path(temporary))
+        for task in packing.tasks(declared, formats, os.environ):
+            report.text(shown(task.job(images).package(), task.format))
+
+
+@click.command("source", cls=OfDeclarations)
+@command
+@FILES
+@OUTPUT
+def source_command(report: Report, files: tuple[str, ...], output: Path) -> None:
+    """Write source trees for dpkg-buildpackage and rpmbuild; print their paths."""
+    from ondemand_pkg.building.source_packages import write_source
+
+    for path in write_source(reader.read_site(files).packaged, output, os.environ):
+        report.result(path)

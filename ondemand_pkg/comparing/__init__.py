@@ -1,0 +1,1 @@
+"""Two packages or declarations and their difference."""

@@ -1,0 +1,73 @@
+"""A container as the declaration that says just that.
+
+Knows how each value of a container is told in a declaration, and in which order; hides the model.  A package carries the text,
+so that whoever has the package has its declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from ondemand_pkg.declaration import writer
+from ondemand_pkg.model import Container, Ready, ReadyKind, Stack
+
+_UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
+_SPANS = (("h", 3600), ("min", 60), ("s", 1))
+_ORDER = ("image", "version", "release", "ports", "description")  # what a reader asks first
+
+
+def as_toml(container: Container) -> str:
+    """Return the declaration of a container, without the keys that have their default."""
+    return writer.declaration([_table(container)])
+
+
+def stack_as_toml(stack: Stack) -> str:
+    """Return the declaration of a stack and of all its members, so that it is complete by itself."""
+    return writer.declaration([_table(stack, "stack"), *map(_table, stack.members)])
+
+
+def _table(declared: Container | Stack, kind: str = "container") -> writer.Table:
+    values = {field.name: getattr(declared, field.name) for field in dataclasses.fields(declared) if field.name != "name"}
+    defaults = {field.name: field.default for field in dataclasses.fields(declared)}
+    keys = sorted(values, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
+    shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]
+    told = {key: _plain(_FORMS[key](values[key]) if key in _FORMS else values[key]) for key in shown}
+    return writer.Table(declared.name, told, kind=kind)
+
+
+def _memory(value: int) -> str:
+    unit, size = next((unit, size) for unit, size in _UNITS if value % size == 0)
+    return f"{value // size}{unit}"
+
+
+def _span(value: float) -> str:
+    if value != int(value):
+        return f"{value:.6f}s"
+    unit, seconds = next((unit, seconds) for unit, seconds in _SPANS if value % seconds == 0)
+    return f"{int(value) // seconds}{unit}"
+
+
+def _ready(ready: Ready) -> dict[str, Any]:
+    told = {ReadyKind.HTTP: ready.path, ReadyKind.EXEC: ready.argv, ReadyKind.LOG: ready.text}.get(ready.kind, True)
+    status = {"status": ready.status} if ready.kind is ReadyKind.HTTP else {}
+    return {ready.kind.value: told, **status, "timeout": _span(ready.timeout)}
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
+    "members": lambda members: tuple(member.name for member in members),
+    "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "stop_timeout": _span, "idle": _span, "ready": _ready,
+    "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
+    "changelog": lambda releases: tuple(vars(release) for release in releases),
+}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as TOML has it."""
+    if isinstance(value, bool | int | float | date):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(element) for key, element in value.items()}
+    return [_plain(element) for element in value] if isinstance(value, tuple) else str(value)

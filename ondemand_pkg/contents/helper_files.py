@@ -1,0 +1,61 @@
+"""The helpers that a package brings: programs, and the modules that they are made of.
+
+Knows which helpers a container's package needs; hides where they lie.  They run on hosts, under the Python that those have.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from ondemand_pkg.contents.rendering import render
+from ondemand_pkg.engines.choice import MODULES, engine_of
+from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
+
+DIRECTORY = Path(__file__).parent.parent / "helpers"
+
+# The programs that ask the engine, and those that don't.
+_ASKING, _OTHERS = ("container", "look", "run", "waitport"), ("addresses",)
+_MODULES = ("children", "control", "declared", "engines/__init__", "holders", "linked", "moving", "names", "outcome",
+            "own_sockets", "pools", "process", "record", "required", "run_life", "run_states", "states", "steps", "words")
+_PROXIES = {
+    RELAY: ("relay", ("carriers/__init__", "carriers/arriving", "carriers/clients", "carriers/ends", "carriers/streams", "loop",
+                      "proxy_protocol", "relay_life", "relay_states")),
+    SOCKET_PROXYD: ("proxyd", ()),
+}
+_READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck",), ReadyKind.EXEC: ("execcheck",),
+              ReadyKind.LOG: ("logcheck",)}
+
+
+def programs(container: Container) -> dict[str, str]:
+    """Return the text of each program, by its name."""
+    proxy, _ = _PROXIES[container.proxy]
+    return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in _ASKING},
+            **{name: render("libexec/program.j2", program=name, engine="")
+               for name in (*_OTHERS, proxy, *(("network",) if container.expose else ()))}}
+
+
+def texts(container: Container) -> dict[str, str]:
+    """Return what the helpers read of how containers reach each other, by the file's name (linked.py)."""
+    hosts = f"{' '.join((container.shared_address, container.name, *container.aliases))}\n" if container.expose else ""
+    links = "".join(f"{link}\n" for link in container.links)
+    return {name: text for name, text in (("hosts", hosts), ("links", links)) if text}
+
+
+def modules(container: Container) -> dict[str, bytes]:
+    """Return the source of each module, by its path below the directory of the helpers."""
+    _, of_proxy = _PROXIES[container.proxy]
+    of_engine = (f"engines/{module}" for module in MODULES)
+    names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
+             *(("metrics",) if container.metrics else ())]
+    return {f"{name}.py": _source(name) for name in names}
+
+
+def directories(container: Container) -> list[str]:
+    """Return the directories of modules, by their path below the directory of the helpers."""
+    return sorted({path.rpartition("/")[0] for path in modules(container) if "/" in path})
+
+
+@functools.cache
+def _source(name: str) -> bytes:
+    return (DIRECTORY / f"{name}.py").read_bytes()

@@ -1,0 +1,101 @@
+"""What an engine would refuse of a container, or what would leave it without clients, though each of its values is valid.
+
+Knows which values of one container exclude each other; hides which of them are in create_args.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ondemand_pkg.engines import create_options
+from ondemand_pkg.engines.choice import ENGINES, WORDS
+from ondemand_pkg.model import ANY_ENGINE, Port, ReadyKind, TcpAddress
+
+Contradiction = tuple[str, str, str]  # the key, what is wrong with it, what to do instead
+
+
+def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
+    """Yield what contradicts in the values of a container, by key, as the reader has parsed them."""
+    options = create_options.read(arguments.get("create_args", ()))[0]
+    ports: Sequence[Port] = arguments.get("ports", ())
+    yield from _engines(arguments.get("engine", ANY_ENGINE), options)
+    yield from _mounts(arguments, options)
+    yield from _networks(ports, bool(ports or arguments.get("expose")), options)
+    ready = arguments.get("ready")
+    for port in ready.ports if ready is not None else ():
+        if port not in {one.container for one in ports}:
+            yield ("ready", f"it waits for port {port}, to which none of ports leads", "write one of the container's ports")
+    if ready is not None and ready.kind is ReadyKind.HEALTHCHECK:
+        for option in options:
+            if is_off(option):
+                yield ("create_args",
+                       f"{option.name} switches off the health check that ready = {{ healthcheck = true }} waits for",
+                       "leave it out, or write another kind of ready")
+
+
+def is_off(option: create_options.Given) -> bool:
+    """Tell whether an option switches the health check off."""
+    return (option.name == "--no-healthcheck" and option.value == "true") or (
+        option.name == "--health-cmd" and option.value.lower() == "none")
+
+
+def _engines(engine: str, options: Sequence[create_options.Given]) -> Iterator[Contradiction]:
+    """Find options that the declared engine does not take, or of which no engine takes all."""
+    left = {one.word for one in ENGINES} if engine == ANY_ENGINE else {engine}
+    for option in options:
+        if not left & option.option.engines:
+            takers = " and ".join(WORDS[word].title for word in sorted(option.option.engines))
+            yield ("create_args", f"only {takers} takes {option.told!r}",
+                   "leave it out" if engine == ANY_ENGINE else
+                   f"leave it out, or write engine = {' or '.join(map(repr, sorted(option.option.engines)))}".replace("'", '"'))
+            return
+        left &= option.option.engines
+
+
+def _networks(ports: Sequence[Port], is_reached: bool, options: Sequence[create_options.Given]) -> Iterator[Contradiction]:
+    listening = {port.listen.port for port in ports if isinstance(port.listen, TcpAddress)}
+    for option in options:
+        if option.name == "--publish" and (number := _published(option.value)) in listening:
+            yield ("create_args", f"the engine would listen on {number} too, on which systemd listens for the container",
+                   "leave --publish out: ports forwards to the container without it")
+    networks = [option.value for option in options if option.name == "--network"]
+    if is_reached and "none" in networks:
+        yield ("create_args", "a container with --network=none has no address: nothing can be forwarded to its ports",
+               "leave it out")
+
+
+def _published(binding: str) -> int | None:
+    """Return the TCP port of the host on which `--publish` lets the engine listen."""
+    host = re.fullmatch(r"(?:.*:)?([0-9]+):[0-9]+(?:/tcp)?", binding)
+    return int(host[1]) if host else None
+
+
+def _mounts(arguments: Mapping[str, Any], options: Sequence[create_options.Given]) -> Iterator[Contradiction]:
+    """Find two mounts on one path; a temporary file system that is declared twice as the same is one."""
+    found = [("volumes", str(volume), volume.target) for volume in arguments.get("volumes", ())]
+    found += [("tmpfs", mount, mount.partition(":")[0]) for mount in dict.fromkeys(arguments.get("tmpfs", ()))]
+    found += [("create_args", f"{option.name}={option.value}", target) for option in options if (target := mounted_at(option))]
+    taken: dict[str, tuple[str, str]] = {}
+    for key, written, target in found:
+        path = re.sub("/+", "/", target).rstrip("/") or "/"
+        if path in taken:
+            other_key, other = taken[path]
+            place = "" if other_key == key else f" in {other_key}"
+            yield key, f'"{written}" and "{other}"{place} are mounted on one path, {path}', "leave one of the two out"
+        else:
+            taken[path] = key, written
+
+
+def mounted_at(option: create_options.Given) -> str:
+    """Return the path in the container on which an option mounts something, or nothing."""
+    if option.name == "--tmpfs":
+        return option.value.partition(":")[0]
+    if option.name == "--volume":
+        parts = option.value.split(":")
+        return parts[1] if len(parts) > 1 else parts[0]
+    if option.name == "--mount":
+        fields = [part.partition("=") for part in option.value.split(",")]
+        return next((value for name, _, value in fields if name in ("target", "destination", "dst")), "")
+    return ""

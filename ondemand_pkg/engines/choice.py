@@ -1,0 +1,51 @@
+"""Which engine a container has.
+
+Knows every engine; hides how one is chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ondemand_pkg.engines import create_options
+from ondemand_pkg.engines.docker import DOCKER
+from ondemand_pkg.engines.engine import Engine
+from ondemand_pkg.engines.podman import PODMAN
+from ondemand_pkg.formats import DEB, RPM
+from ondemand_pkg.model import ANY_ENGINE, Container
+
+ENGINES = (DOCKER, PODMAN)
+# What asks them on a host (helpers/engines): a container may stay with another engine than the declared one.
+MODULES = ("chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api")
+
+# Whichever a host has when the container is first made, Docker where it has both.
+ANY = dataclasses.replace(
+    DOCKER, word=ANY_ENGINE, title="Docker or Podman",
+    depends={
+        DEB: tuple(f"{relation} | podman" for relation in DOCKER.depends[DEB]),
+        RPM: tuple(f"{relation.removesuffix(')')} or podman)" for relation in DOCKER.depends[RPM]),
+    },
+    # The sockets alone: whoever connects starts the engine that has the container, and no other one.
+    wants=("docker.socket", "podman.socket"),
+    after=("docker.service", "docker.socket", "podman.socket"),
+    sockets=DOCKER.sockets + PODMAN.sockets,
+    reserved={**PODMAN.reserved, **DOCKER.reserved},
+    command="docker (or podman)",
+)
+WORDS = {engine.word: engine for engine in (ANY, *ENGINES)}
+NOT_YET = ("systemd", "swarm")
+DEFAULT = ANY
+
+
+def engine_of(container: Container) -> Engine:
+    """Return the engine that a container is made by; an option that one engine alone takes is a choice too."""
+    found = engines_of(container)
+    return found[0] if len(found) == 1 else ANY
+
+
+def engines_of(container: Container) -> list[Engine]:
+    """Return the engines by which a container may be made."""
+    if container.engine != ANY_ENGINE:
+        return [WORDS[container.engine]]
+    options = create_options.read(container.create_args)[0] if container.create_args else []
+    return [engine for engine in ENGINES if all(engine.word in option.option.engines for option in options)]

@@ -1,0 +1,1 @@
+"""Declarations, written for other orchestrators."""

@@ -1,0 +1,83 @@
+"""What carries bytes between clients and the workload: the one interface by which a service knows its carriers.
+
+Knows what a carrier offers; hides how it carries.  The service owns the life, the carriers own the bytes, and idleness is decided
+on the numbers of all of them.
+"""
+
+
+# What a carrier does with clients that come.
+ACCEPT = "accept"  # it accepts them
+WATCH = "watch"  # it says that one is there, as long as that is so
+IGNORE = "ignore"  # nothing; they wait in the kernel
+
+
+class Carrier:
+    """One way for bytes.
+
+    It calls ``on_client(client)`` with the socket of each client that it holds, ``on_wanted()`` where it watches and a client
+    waits, ``on_doubt()`` where the workload takes nobody at its address, and ``on_answer()`` at the first byte of the workload
+    that goes to a client after ``await_answer``.
+    """
+
+    on_client: "Callable[[Socket], None]"
+    on_wanted: "Callable[[], None]"
+    on_doubt: "Callable[[], None]"
+    on_answer: "Callable[[], None]"
+
+    def heed(self, what: "str") -> "None":
+        """Accept clients, watch for them, or ignore them, as it does at first."""
+        raise NotImplementedError
+
+    def lead_to(self, address: "Optional[Tuple[int, str]]") -> "None":
+        """Lead clients to the workload at an address, (family, host); hold those that it has not taken where that is None."""
+        raise NotImplementedError
+
+    def refuse(self) -> "None":
+        """From now on reset the connection of every client that is accepted."""
+        raise NotImplementedError
+
+    def reset_held(self) -> "None":
+        """Reset the connections of all clients that are not led on."""
+        raise NotImplementedError
+
+    def end(self) -> "None":
+        """End all connections to the workload, which reads nothing any more."""
+        raise NotImplementedError
+
+    def await_answer(self) -> "None":
+        """Look out for the workload's first byte."""
+        raise NotImplementedError
+
+    def connections(self) -> "int":
+        """Return how many clients are led to the workload."""
+        raise NotImplementedError
+
+    def waiting(self) -> "int":
+        """Return how many clients are accepted, and not led to the workload yet."""
+        raise NotImplementedError
+
+    def unfinished(self) -> "int":
+        """Return of how many connections the workload's side has not ended yet."""
+        raise NotImplementedError
+
+    def first_held(self) -> "Optional[Socket]":
+        """Return the client that is held longest, None where none is."""
+        raise NotImplementedError
+
+    def has_moved(self) -> "bool":
+        """Return whether bytes have moved since this was asked last."""
+        raise NotImplementedError
+
+    def due(self) -> "Optional[float]":
+        """Return in how many seconds it wants its turn, None where only a descriptor can wake it."""
+        raise NotImplementedError
+
+    def turn(self) -> "None":
+        """Do what is due."""
+        raise NotImplementedError
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket as Socket
+    from typing import Callable, Optional, Tuple

@@ -1,0 +1,243 @@
+"""Podman, through its Docker-compatible socket, and through its command where only that pulls and loads images.
+
+Knows in what Podman is not Docker: nobody stays connected to its service, which ends when nobody asks, so a container's output
+goes into the journal by itself and its end is seen by the kernel; names of images are full ones.  Hides this behind the interface
+of this package.  Few imports: a client is waiting while this module loads.
+"""
+
+import os
+import select
+import time
+
+from engines import EngineDown, EngineError, Output
+from engines.docker import OF_CONTAINER, Docker
+from engines.docker_api import Request, Stream, read_head
+from engines.podman_api import NOT_FOR_IT, PodmanApi
+
+SOCKET = "/run/podman/podman.sock"
+LOG_DRIVER = "--log-driver"
+END_LOOK = 0.005  # seconds between two looks at a container that has ended, until the engine knows of it
+END_PATIENCE = 10.0  # seconds after which it is taken for gone without that
+LAST_LINES = 20  # of the output, in which the last words are
+
+
+class Podman(Docker):
+    """The engine whose service systemd starts for whom connects to its socket."""
+
+    word, title = "podman", "Podman"
+    COMMAND, CLIENTS = "podman", "podman"
+    PRUNES = "'podman system prune --volumes' and 'podman volume prune' delete the data of"
+    SETTINGS = NOT_FOR_IT
+
+    def __init__(self, path: "str" = SOCKET) -> "None":
+        super().__init__(path)
+        self.watch: "Optional[Watch]" = None
+
+    def api_on(self, path: "str") -> "Api":
+        return PodmanApi(path)
+
+    def load_rest(self) -> "None":
+        super().load_rest()
+        import calendar  # noqa: F401 # of began()
+
+    # A life
+
+    def output(self, name: "str", seen: "Seen", reads: "bool" = True) -> "Output":
+        self.watch = Watch(self, name, reads)
+        return self.watch
+
+    def last_words(self, name: "str") -> "bytes":
+        try:
+            seen = self.look(name)
+            if seen is None:
+                return b""
+            connection, rest = self.logs(name, seen, "&tail={}".format(LAST_LINES))
+            stream, found = Stream(connection, rest, seen.known["Config"]["Tty"]), b""
+            while True:
+                pieces = stream.read()
+                if pieces is None:
+                    stream.close()
+                    return found
+                found += b"".join(data for _, data in pieces)
+        except (EngineDown, EngineError):
+            return b""
+
+    def logs(self, name: "str", seen: "Seen", how: "str") -> "Tuple[Socket, bytes]":
+        """Return the connection that carries what a container has written since its start, and what came already."""
+        target = "{}/logs?stdout=1&stderr=1&since={:.9f}{}".format(OF_CONTAINER.format(name), seen.started, how)
+        connection = self.api.send("GET", target)
+        status, rest = read_head(connection)
+        if status >= 400:
+            connection.close()
+            raise EngineError("its log can't be read (status {})".format(status))
+        return connection, rest
+
+    def begin_stop(self, name: "str") -> "Pending":
+        connection = self.api.send("POST", OF_CONTAINER.format(name) + "/stop")
+        if self.watch is not None:
+            self.watch.heed_stop(connection)
+        return Request(connection)
+
+    def freeze(self, name: "str") -> "None":
+        try:
+            super().freeze(name)
+        except EngineError:
+            seen = self.peek(name)  # it refuses to pause what is paused
+            if seen is None or not seen.is_paused:
+                raise
+
+    def await_end(self, name: "str") -> "None":
+        deadline = time.monotonic() + END_PATIENCE
+        seen = self.look(name)
+        while seen is not None and seen.is_running and time.monotonic() < deadline:
+            time.sleep(END_LOOK)
+            seen = self.look(name)
+
+    # Made
+
+    def has_image(self, image: "str") -> "bool":
+        return self.own_name(image) is not None
+
+    def own_name(self, image: "str") -> "Optional[str]":
+        """Return the full name by which the engine has an image, None where it has not.
+
+        One that was built here or loaded from an archive belongs to no registry.
+        """
+        for name in (full_name(image), "localhost/" + image):
+            if super().has_image(name):
+                return name
+        return None
+
+    def name_of(self, image: "str") -> "str":
+        try:
+            return self.own_name(image) or full_name(image)
+        except (EngineDown, EngineError):
+            return full_name(image)
+
+    def pull_by_hand(self, image: "str") -> "str":
+        return "podman pull " + full_name(image)
+
+    def own_options(self, wanted: "Wanted") -> "List[str]":
+        is_chosen = any(option.partition("=")[0] == LOG_DRIVER for option in wanted.options)
+        return [] if is_chosen else [LOG_DRIVER + "=journald"]
+
+    def argv(self, arguments: "List[str]") -> "List[str]":
+        return [self.COMMAND] + arguments
+
+
+
+class Watch(Output):
+    """The end of a life, as the kernel tells it; and what is written, as long as somebody waits for a text in it.
+
+    A stop whose answer breaks off, because the service went away, is an end of the output too: whoever asked asks again.
+    """
+
+    is_in_journal = True
+
+    def __init__(self, engine: "Podman", name: "str", reads: "bool") -> "None":
+        self.engine = engine
+        self.name = name
+        self.reads = reads
+        self.epoll = select.epoll()
+        self.life: "Optional[int]" = None  # a descriptor that becomes readable at its end
+        self.log: "Optional[Stream]" = None
+        self.stops: "Dict[int, Socket]" = {}
+
+    def begins(self, seen: "Seen") -> "None":
+        self.life = descriptor_of_end(self.engine, self.name, seen)
+        self.epoll.register(self.life, select.EPOLLIN)
+        if self.reads and seen.is_running:
+            connection, rest = self.engine.logs(self.name, seen, "&follow=1")
+            self.log = Stream(connection, rest, seen.known["Config"]["Tty"])
+            self.epoll.register(self.log.fileno(), select.EPOLLIN)
+
+    def suffices(self) -> "None":
+        self.reads = False
+        if self.log is not None:
+            self.epoll.unregister(self.log.fileno())
+            self.log.close()
+            self.log = None
+
+    def heed_stop(self, connection: "Socket") -> "None":
+        self.stops[connection.fileno()] = connection
+        self.epoll.register(connection.fileno(), select.EPOLLIN)
+
+    def fileno(self) -> "int":
+        return self.epoll.fileno()
+
+    def read(self) -> "Optional[List[Tuple[int, bytes]]]":
+        if self.has_more():
+            assert self.log is not None
+            return self.log.read()
+        found: "List[Tuple[int, bytes]]" = []
+        for descriptor, _ in self.epoll.poll(0):
+            if descriptor == self.life or (descriptor in self.stops and self.is_broken(descriptor)):
+                return None
+            if self.log is not None and descriptor == self.log.fileno():
+                pieces = self.log.read()
+                if pieces is None:
+                    self.suffices()
+                found += pieces or ()
+        return found
+
+    def is_broken(self, descriptor: "int") -> "bool":
+        """Return whether the answer to a stop broke off; what it says is of no interest, the end of the life is."""
+        connection = self.stops.pop(descriptor)
+        self.epoll.unregister(descriptor)
+        try:
+            return not connection.recv(65536)
+        except OSError:
+            return True
+        finally:
+            connection.close()
+
+    def has_more(self) -> "bool":
+        return self.log is not None and self.log.has_more()
+
+    def close(self) -> "None":
+        self.suffices()
+        for connection in self.stops.values():
+            connection.close()
+        self.stops = {}
+        if self.life is not None:
+            os.close(self.life)
+            self.life = None
+        self.epoll.close()
+        if self.engine.watch is self:
+            self.engine.watch = None
+
+
+def descriptor_of_end(engine: "Podman", name: "str", seen: "Seen") -> "int":
+    """Return a descriptor that becomes readable when a life ends; Python knows of the kernel's own since 3.9."""
+    try:
+        return os.pidfd_open(int(seen.life or 0))  # type: ignore[attr-defined, no-any-return, unused-ignore] # from Python 3.9 on
+    except (AttributeError, OSError, ValueError):
+        pass
+    if seen.is_running and engine.is_alive(seen.life):
+        return engine.api.send("POST", OF_CONTAINER.format(name) + "/wait").detach()
+    readable, ended = os.pipe()
+    os.close(ended)
+    return readable
+
+
+def full_name(image: "str") -> "str":
+    """Return an image's name with its registry, as Docker understands one without; of tag and digest, the digest."""
+    name, at, digest = image.partition("@")
+    first, slash, _ = name.partition("/")
+    if not slash:
+        name = "docker.io/library/" + name
+    elif not ("." in first or ":" in first or first == "localhost"):
+        name = "docker.io/" + name
+    if at:
+        path, colon, tag = name.rpartition(":")
+        name = path if colon and "/" not in tag else name
+    return name + at + digest
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket as Socket
+    from typing import Dict, List, Optional, Tuple
+
+    from engines import Pending, Seen, Wanted
+    from engines.docker_api import Api

@@ -1,0 +1,134 @@
+"""relay - hold the clients until the container listens, then carry their bytes.
+
+Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--allow NETWORK]...
+             [--proxy-protocol v1|v2] [--exposed ADDRESS] PORT...
+
+The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
+time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
+first socket that systemd passed, and so on (sd_listen_fds(3)); those with the exposed address, which are of a unit of their own,
+lead to the port on which they listen themselves.
+
+It has no rights, and asks for the container at a socket of systemd's that only this service sees, the door: a connection to it
+starts `run`, which answers there.  That is an option for the sake of release 0.1.0, whose relay waits for the container to be
+started with it: where the unit is newer than the program, it ends at once and lets its clients wait in the kernel.
+"""
+
+import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
+import os
+
+from carriers.clients import is_allowed, parse_network, who_and_since
+from carriers.ends import Listener
+from carriers.streams import Streams
+from control import ask_for_life
+from loop import Loop
+from own_sockets import passed_sockets
+from process import say, usage
+from relay_life import LONGEST_BACK_OFF, Life
+from relay_states import OVER, TERM
+
+
+class Service:
+    """A service and its carriers."""
+
+    def __init__(self, loop: "Loop", carriers: "Sequence[Carrier]", door: "Optional[str]", idle: "Optional[float]",
+                 counts_connections: "bool") -> "None":
+        self.loop = loop
+        self.carriers = carriers
+        self.door = door
+        self.life = Life(carriers, idle, counts_connections, self.ask, who_and_since)
+        self.signals, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        loop.watch(self.signals, self.hear_signals)
+        _signal.set_wakeup_fd(signalled)
+        _signal.signal(_signal.SIGTERM, lambda *_: None)
+
+    def run(self) -> "None":
+        """Serve from before the start of the workload to the end of its life."""
+        while self.life.state != OVER:
+            due = [self.life.pass_time()]
+            if self.life.state == OVER:
+                break
+            due += [carrier.due() for carrier in self.carriers]
+            self.loop.turn(min((seconds for seconds in due if seconds is not None), default=-1))
+            for carrier in self.carriers:
+                carrier.turn()
+
+    def ask(self) -> "Client":
+        """Return a connection to `run`, or to the door behind which it will be.  Raises OSError."""
+        control = ask_for_life(self.door)
+        self.loop.watch(control.socket.fileno(), self.hear)
+        return control
+
+    def hear(self, descriptor: "int", _: "int") -> "None":
+        control = self.life.control
+        if control is not None:
+            packet = control.receive()
+            if not packet:
+                self.loop.forget(descriptor)
+            self.life.hear(packet)
+
+    def hear_signals(self, descriptor: "int", _: "int") -> "None":
+        self.loop.forget(descriptor)
+        self.life.happen(TERM)
+
+
+def main(argv: "Sequence[str]") -> "int":
+    try:
+        door, idle, idle_mode, allowed, header, exposed, ports = arguments(argv)
+    except (IndexError, ValueError, OSError):
+        return usage(__doc__)
+    sockets = passed_sockets()
+    own = [socket for socket in sockets if not exposed or socket.getsockname()[0] != exposed]
+    listeners = [Listener(socket, ports[min(index, len(ports) - 1)]) for index, socket in enumerate(own) if ports]
+    listeners += [Listener(socket, socket.getsockname()[1]) for socket in sockets if socket not in own]
+    passed = len(own)
+    loop = Loop()
+    streams = Streams(loop, listeners, header, (lambda client: is_allowed(client, allowed)) if allowed else None)
+    service = Service(loop, [streams], door, idle, idle_mode == "connections")
+    if passed != len(ports):
+        say("{} sockets for {} ports; the socket unit and its drop-ins need exactly one ListenStream= per port that the "
+            "package declares".format(passed, len(ports)))
+        service.life.give_up(LONGEST_BACK_OFF)
+    else:
+        service.life.begin()
+    service.run()
+    return 0 if passed == len(ports) else 1
+
+
+def arguments(argv: "Sequence[str]") -> "Arguments":
+    door, idle, idle_mode, left = None, None, "traffic", list(argv)
+    allowed: "List[Tuple[int, int]]" = []
+    header: "Optional[Callable[[Socket], bytes]]" = None
+    exposed = ""
+    while left and left[0].startswith("--"):
+        option, value = left.pop(0), left.pop(0)
+        if option == "--door":
+            door = value
+        elif option == "--idle":
+            idle = float(value)
+        elif option == "--idle-mode" and value in ("traffic", "connections"):
+            idle_mode = value
+        elif option == "--allow":
+            allowed.append(parse_network(value))
+        elif option == "--exposed":
+            exposed = value
+        elif option == "--proxy-protocol" and value in ("v1", "v2"):
+            import proxy_protocol  # only who declares it pays for it
+
+            header = getattr(proxy_protocol, value)
+        else:
+            raise ValueError(option)
+    if not left and not exposed:
+        raise ValueError("no port")
+    return door, idle, idle_mode, allowed, header, exposed, [int(word) for word in left]
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket as Socket
+    from typing import Callable, List, Optional, Sequence, Tuple
+
+    from carriers import Carrier
+    from control import Client
+
+    Arguments = Tuple[Optional[str], Optional[float], str, List[Tuple[int, int]], Optional[Callable[[Socket], bytes]], str,
+                      List[int]]

@@ -1,0 +1,334 @@
+"""One life of a service, from its first client to its end: what the relay does at each event.
+
+Knows the actions of relay_states.py, which event a word of `run` is, and how long each state may last; hides nothing of the
+connections, which are the carriers'.  Sleeps nowhere and reads no socket: relay.py brings the events.
+"""
+
+import _socket
+import time
+
+import words
+from carriers import ACCEPT, IGNORE, WATCH
+from outcome import begin_of_process, last_end, now
+from process import say
+from relay_states import (
+    ACCEPTING,
+    BEGIN,
+    CALLING,
+    CLIENT,
+    DOUBT,
+    DRAINED,
+    DRAINING,
+    END,
+    EXPIRED,
+    FAIL,
+    FAILED_BEFORE,
+    GIVE_UP,
+    GREETED,
+    HELD,
+    MOVED,
+    PARTING,
+    PARTING_BROKEN,
+    PARTING_STOPPED,
+    PAUSES,
+    QUIET,
+    READY,
+    RENEW,
+    SERVING,
+    STOP,
+    TABLE,
+    UNANSWERED,
+    UNREACHABLE,
+    WANTED,
+    WATCHING,
+)
+from states import Machine
+
+START_PATIENCE = 90.0  # seconds in which `run` must answer: at a boot the engine may start first
+UNITS_PATIENCE = 0.1  # seconds until the next process looks for another way to `run`
+LAST_WORDS = 5.0  # seconds in which clients may take what an ended workload has sent
+SHORTEST_LOOK, LONGEST_LOOK = 0.05, 60.0  # seconds after which it is looked again whether traffic has ceased
+FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds; doubled with each failed start
+MOST_CALLS = 4  # for `run`, in a row without a word, until one that says nothing has failed
+TICK = 0.01  # seconds: the longest that a client may seem to have come too late by the kernel's clock
+
+PARTINGS = (PARTING, PARTING_BROKEN, PARTING_STOPPED)
+
+
+class Life(Machine):
+    """What clients notice of the workload's life.
+
+    ``ask`` asks for a `run` and returns the connection to it, or raises OSError; ``who`` returns who a client is and since when
+    it waits, by its socket.
+    """
+
+    TABLE = TABLE
+
+    def __init__(self, carriers: "Sequence[Carrier]", idle: "Optional[float]", counts_connections: "bool",
+                 ask: "Callable[[], Client]", who: "Callable[[Socket, float], Tuple[str, float]]") -> "None":
+        super().__init__(CALLING)
+        self.carriers = carriers
+        self.idle = idle  # seconds; None: never
+        self.counts_connections = counts_connections  # an open connection keeps it awake
+        self.ask = ask
+        self.who = who
+        self.control: "Optional[Client]" = None
+        self.calls = 0  # for `run`, in a row without a word
+        self.has_waker = False  # `run` was told of the first client
+        self.wanted: "Optional[float]" = None  # when it was seen that a client waits for what sleeps
+        self.failures = 0  # starts in a row, as `run` tells of the last one
+        self.deadline: "Optional[float]" = None  # of the state
+        self.quiet_since = 0.0
+        self.heeded = IGNORE  # what the carriers do with clients that come
+        for carrier in carriers:
+            carrier.on_client = self.meet
+            carrier.on_wanted = self.miss
+            carrier.on_answer = self.answered
+            carrier.on_doubt = self.doubt
+            carrier.await_answer()
+
+    # Events
+
+    def happen(self, event: "str", *values: "Any") -> "None":
+        super().happen(event, *values)
+        self.settle()
+
+    def settle(self) -> "None":
+        """Let the carriers do as the state has it."""
+        wanted = ACCEPT if self.state in ACCEPTING else WATCH if self.state in WATCHING else IGNORE
+        if wanted != self.heeded:
+            self.heeded = wanted
+            for carrier in self.carriers:
+                carrier.heed(wanted)
+
+    def begin(self) -> "None":
+        """Ask for the first life."""
+        self.happen(BEGIN)
+
+    def give_up(self, seconds: "float") -> "None":
+        """The service can't be served at all, for reasons that were told."""
+        self.happen(GIVE_UP, seconds)
+
+    def hear(self, packet: "Sequence[str]") -> "None":
+        """Heed what `run` says of the workload; nothing is its end."""
+        word = packet[0] if packet else ""
+        if not packet:
+            if self.control is not None:
+                self.control.close()
+            self.control = None
+            self.happen(END if self.state != CALLING else FAILED_BEFORE if self.has_failed_before() else UNANSWERED)
+        elif word in (words.GREETING, words.STARTED):
+            self.happen(GREETED)
+        elif word == words.READY:
+            self.happen(READY, packet[1])
+        elif word == words.MOVED:
+            self.happen(MOVED, packet[1])
+        elif word == words.PAUSED:
+            self.happen(PAUSES)
+        elif word == words.RENEWING:
+            self.happen(RENEW)
+        elif word in (words.STOPPING, words.LEAVING):
+            self.happen(STOP)
+        elif word == words.FAILED:
+            self.failures = int(packet[1])
+            self.happen(FAIL)
+        elif word == words.STATUS:
+            self.tell(self.numbers())
+
+    def meet(self, client: "Socket") -> "None":
+        """A carrier holds a client."""
+        self.happen(CLIENT, client)
+
+    def doubt(self) -> "None":
+        """A carrier's clients are not taken by the workload."""
+        self.happen(DOUBT)
+
+    def miss(self) -> "None":
+        """A carrier has seen that a client waits in the kernel."""
+        self.happen(WANTED)
+
+    def pass_time(self) -> "Optional[float]":
+        """See to what time alone brings; return in how many seconds to come back at the latest, None where nothing is due."""
+        moment = time.monotonic()
+        is_due = self.deadline is not None and moment >= self.deadline
+        if self.state == DRAINING and not any(carrier.connections() or carrier.waiting() for carrier in self.carriers):
+            self.happen(DRAINED)
+        elif self.state in PARTINGS and (is_due or not any(carrier.unfinished() for carrier in self.carriers)):
+            self.deadline = None
+            self.happen(HELD if self.waiting() else DRAINED)
+        elif is_due:
+            self.deadline = None
+            self.happen(EXPIRED)
+        elif self.state == SERVING and self.idle is not None:
+            self.look_for_traffic()
+            if moment - self.quiet_since >= self.idle:
+                self.happen(QUIET)
+        if self.deadline is not None:
+            return max(0.0, self.deadline - time.monotonic())
+        if self.state == SERVING and self.idle is not None:
+            return max(SHORTEST_LOOK, min(self.idle / 4, LONGEST_LOOK))
+        return None
+
+    # What is known
+
+    def look_for_traffic(self) -> "None":
+        """Note whether there was any until now."""
+        has_moved = [carrier.has_moved() for carrier in self.carriers]
+        if any(has_moved) or self.waiting() or (self.counts_connections and self.connections()):
+            self.quiet_since = time.monotonic()
+
+    def waiting(self) -> "int":
+        return sum(carrier.waiting() for carrier in self.carriers)
+
+    def connections(self) -> "int":
+        return sum(carrier.connections() for carrier in self.carriers)
+
+    def numbers(self) -> "str":
+        """Return for how long the workload will stay awake without traffic, and how many connections are open."""
+        left = "-"
+        if self.idle is not None:
+            self.look_for_traffic()
+            left = "{:.1f}".format(max(0.0, self.idle - (time.monotonic() - self.quiet_since)))
+        return "{} {} {}".format(words.NUMBERS, left, self.connections() + self.waiting())
+
+    def has_failed_before(self) -> "bool":
+        """Return whether the start that was asked for has failed without a word.
+
+        A connection without a word ends when nothing is left of the life that it met, and by then that life has left behind how
+        it went.  If that was one that began before this process, the next one is still to be asked for.
+        """
+        count, when = last_end()
+        if count and when > begin_of_process():
+            self.failures = count
+        return self.failures > 0 or self.calls >= MOST_CALLS
+
+    # Actions
+
+    def tell(self, packet: "str") -> "None":
+        if self.control is not None:
+            self.control.tell(packet)
+
+    def call(self) -> "None":
+        """Ask for a life of the workload."""
+        self.deadline = self.deadline or time.monotonic() + START_PATIENCE
+        self.calls += 1
+        try:
+            self.control = self.ask()
+        except OSError as error:
+            say("the container can't be asked for ({}); the next process tries again".format(error.strerror))
+            self.happen(UNREACHABLE)
+        else:
+            self.tell("{} {}".format(words.GREETING, words.VERSION))
+
+    def await_ready(self) -> "None":
+        self.deadline = None  # `run` has its own, and ends
+
+    def await_units(self) -> "None":
+        self.deadline = time.monotonic() + UNITS_PATIENCE
+
+    def note(self, client: "Socket") -> "None":
+        """Tell who has woken the workload: the first client."""
+        if not self.has_waker:
+            self.has_waker = True
+            # A client that this process was started for had come before it.
+            who, since = self.who(client, begin_of_process() if self.wanted is None else self.wanted)
+            if self.wanted is not None and since < self.wanted + TICK:
+                since = min(since, self.wanted)
+            self.tell("{} {} {:.4f}".format(words.CLIENT, who, since))
+
+    def wake(self) -> "None":
+        self.wanted = now()
+        self.tell(words.WAKE)
+
+    def note_and_wake(self, client: "Socket") -> "None":
+        self.wanted = now()
+        self.note(client)
+        self.tell(words.WAKE)
+
+    def answered(self) -> "None":
+        """The workload's first byte is on its way to a client."""
+        self.tell("{} {:.4f}".format(words.ANSWERED, now()))
+
+    def lead(self, address: "str") -> "None":
+        self.deadline = None
+        self.calls = 0
+        self.quiet_since = time.monotonic()
+        for held in [carrier.first_held() for carrier in self.carriers]:
+            if held is not None:
+                self.note(held)
+        for carrier in self.carriers:
+            carrier.lead_to((_socket.AF_INET6 if ":" in address else _socket.AF_INET, address))
+
+    def ask_where(self) -> "None":
+        self.tell(words.WHERE)
+
+    def ask_for_sleep(self) -> "None":
+        self.tell(words.IDLE)
+
+    def rest(self) -> "None":
+        """It sleeps paused: nothing in it reads or ends a connection any more."""
+        self.deadline = None
+        self.calls = 0
+        for carrier in self.carriers:
+            carrier.lead_to(None)
+            carrier.end()
+            carrier.await_answer()
+        self.has_waker = False
+        if self.waiting():
+            self.happen(WANTED)
+
+    def part(self) -> "None":
+        for carrier in self.carriers:
+            carrier.lead_to(None)
+        self.deadline = time.monotonic() + LAST_WORDS
+
+    def turn_away(self) -> "None":
+        """Reset who is held: it would wait for nothing."""
+        self.deadline = None
+        for carrier in self.carriers:
+            carrier.lead_to(None)
+            carrier.refuse()
+            carrier.reset_held()
+
+    def cut(self) -> "None":
+        for carrier in self.carriers:
+            carrier.end()
+
+    def cut_and_turn_away(self) -> "None":
+        self.cut()
+        self.turn_away()
+
+    def cut_and_call(self) -> "None":
+        """Ask for the next life: those who are held came for one."""
+        self.cut()
+        for carrier in self.carriers:
+            carrier.await_answer()
+        self.has_waker, self.wanted = False, now()
+        self.call()
+
+    def refuse(self) -> "None":
+        """Reset every client for a while."""
+        self.turn_away()
+        self.deadline = time.monotonic() + back_off_after(max(1, self.failures))
+
+    def refuse_for(self, seconds: "float") -> "None":
+        self.turn_away()
+        self.deadline = time.monotonic() + seconds
+
+    def cut_and_refuse(self) -> "None":
+        self.cut()
+        self.refuse()
+
+
+def back_off_after(failures: "int") -> "float":
+    """Return for how many seconds clients are reset after so many failed starts in a row."""
+    return float(min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2 ** min(failures - 1, 16)))
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket as Socket
+    from typing import Any, Callable, Optional, Sequence, Tuple
+
+    from carriers import Carrier
+    from control import Client

@@ -1,0 +1,352 @@
+"""run - start the container, forward its output, exit with its exit status.
+
+Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [-- ARGUMENT...]
+
+The main process of the container service (ExecStart=).  A client is waiting: what can wait until the engine
+starts the workload comes after it.  Knows the order of a start, and from where each event of a life comes; hides waiting.  What
+the events mean is in run_life.py.  A workload that is not there as declared is made by `container wake`.
+
+With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text of
+container.json; each --require names the container of another package that must be ready before.  What follows -- is for
+waitport.
+"""
+
+import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
+import os
+import select
+import time
+
+from children import Told, make_container, restart_service, wait_beside
+from control import Server
+from declared import read_environment, specification
+from engines import EngineDown, EngineError, Seen, chosen
+from linked import hosts
+from names import WORKLOAD
+from outcome import tell_begun
+from process import Failure, Lock, say, usage, write_all
+from required import Required
+from run_life import Life
+from run_states import BEGUN, ENDED, GAVE_UP, LISTENS, PREPARING, RETURNED, STARTED, STARTING, TERM
+from steps import Steps
+from words import FAILED
+
+ENGINE_RETURN = 60.0  # seconds in which an engine that went away while its workloads live on may come back
+ENGINE_LOOK = 0.1  # seconds until it is looked again whether it is back
+SPARE_FILES = 4  # descriptors, without which a failure could not be told where no more can be opened
+KILLED = 128 + 9  # the status of what was killed
+
+
+class Run:
+    """The process: where the events of a life come from."""
+
+    def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
+                 waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None) -> "None":
+        self.spare_files = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
+        self.engine = engine
+        self.control = Server()
+        self.steps = Steps(self.control, metrics_directory)
+        self.life = Life(PREPARING, engine, self.control, self.steps, pauses, Required(required), self.is_declared,
+                         restart_service, self.current_addresses)
+        self.by_log = by_log
+        self.waiting = waiting  # the arguments of waitport
+        self.waitport: "Optional[int]" = None  # a descriptor that ends with it
+        self.specification = ""  # of what the administrator and the package wanted when it was started
+        self.log: "Optional[LogCheck]" = None  # what looks for the text in the output
+        self.signals, self.signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> "int":
+        """Start the workload, stay until it ends; return its exit status.  Raises Failure, EngineError, EngineDown."""
+        self.hear_all()  # the proxy waits for an answer no longer than an engine may take to start
+        self.life.required.hold(wakes=False)  # systemd does
+        output, seen = self.start()
+        if seen.is_running:
+            self.life.addresses = self.addresses(seen)
+            self.life.token = seen.life
+            self.life.happen(STARTED)
+            if self.log is not None and self.log.seen:
+                self.life.happen(LISTENS)
+        while True:
+            self.attend(output)
+            if self.life.token and not self.engine.is_alive(self.life.token):
+                self.hear_all()
+                self.life.dies()  # the engine knows of it some 50 ms later
+            seen = self.end_of_workload()
+            if not seen.is_running or seen.life != self.life.token:
+                self.hear_all()
+                return self.life.ends(seen)
+            output = self.attach_again(seen)
+
+    def start(self) -> "Tuple[Output, Seen]":
+        with Lock():
+            found = self.declared_workload()
+        if found is None:
+            make_container()
+        with Lock():
+            if found is None:
+                found = self.engine.peek(WORKLOAD)
+                if found is None or not found.specification:  # somebody else's has taken the name
+                    raise Failure("the container was removed while it was starting; the next connection creates it again")
+            self.steps.take("told")
+            if found.is_paused:
+                self.life.thaw_if_paused()  # before, its output can't be had
+            self.life.workload = workload = found.identity or WORKLOAD
+            output = self.engine.output(workload, found, self.by_log)
+            starting = None if found.is_running else self.engine.begin(workload)
+            self.life.happen(BEGUN)
+            if self.waiting:
+                self.waitport = wait_beside(self.waiting, self.engine)  # it gets ready while the engine is at work
+            self.heed_signals()
+            self.load()
+            if starting is not None:
+                starting.done()
+            self.steps.take("started")
+            tell_begun(workload)
+            seen = self.engine.look(workload)
+            if seen is None:
+                raise Failure("the container was removed while it was starting; the next connection creates it again")
+            output.begins(seen)
+            if self.log is not None and starting is None:
+                self.log.look_back(self.engine.written_since_start(workload, seen))
+            return output, seen
+
+    def addresses(self, seen: "Seen") -> "List[str]":
+        """Return the workload's addresses, without those that lead clients back to a socket unit.  Raises Failure."""
+        from own_sockets import is_local, without_own
+
+        found = self.engine.addresses(seen)
+        if self.waiting and any(map(is_local, found)):
+            import waitport
+
+            return without_own(found, waitport.arguments(self.waiting)[2])
+        return found
+
+    def current_addresses(self) -> "List[str]":
+        """Return the addresses that the workload has now, none where it does not run.  Raises as the engine does, and Failure."""
+        seen = self.engine.look(self.life.workload)
+        return self.addresses(seen) if seen is not None and seen.is_running and seen.life == self.life.token else []
+
+    def load(self) -> "None":
+        """Load, while the engine is at work, all that is needed later: an upgrade may replace the files meanwhile."""
+        import subprocess  # noqa: F401 # for children.py
+
+        import own_sockets  # noqa: F401 # for addresses()
+        import pools  # noqa: F401 # for run_life.py
+
+        self.engine.load_rest()
+        self.steps.load()
+        if self.by_log:
+            from logcheck import LogCheck
+
+            self.log = LogCheck()
+
+    def declared_workload(self) -> "Optional[Seen]":
+        """Return what the engine knows of the workload, None where it is not the declared one."""
+        self.specification = specification(read_environment(), hosts())
+        found = self.engine.peek(WORKLOAD)
+        return found if found is not None and found.specification == self.specification else None
+
+    def is_declared(self) -> "bool":
+        return specification(read_environment(), hosts()) == self.specification
+
+    def heed_signals(self) -> "None":
+        """From now on systemd's signal is an event.  Before, it ends this process, and ExecStopPost= does the rest."""
+        _signal.set_wakeup_fd(self.signalled)
+        _signal.signal(_signal.SIGTERM, lambda *_: None)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # waitport tells what it has found out; nobody waits for its end
+
+    def attach_again(self, seen: "Seen") -> "Output":
+        """Read on the output of a workload that outlived its engine, or lost its reader."""
+        if seen.is_paused:
+            self.life.thaw_if_paused()  # before, its output can't be had
+        output = self.engine.output(self.life.workload, seen, self.log is not None and not self.log.seen)
+        output.begins(seen)
+        self.life.happen(RETURNED)
+        return output
+
+    def attend(self, output: "Output") -> "None":
+        """Pass the output on and heed everybody else until the output ends or the engine goes away."""
+        poll = select.poll()
+        for descriptor in (output.fileno(), self.signals):
+            poll.register(descriptor, select.POLLIN)
+        if self.waitport is not None:
+            poll.register(self.waitport, select.POLLIN)
+        known: "Set[int]" = set()
+        while self.life.state != ENDED:
+            if output.has_more():
+                self.write(output.read() or [], output)
+            for descriptor in self.control.descriptors():
+                if descriptor not in known:
+                    poll.register(descriptor, select.POLLIN)
+                    known.add(descriptor)
+            for descriptor, _ in poll.poll(self.steps.see_to_record()):
+                if descriptor == self.waitport:
+                    poll.unregister(descriptor)
+                    self.waitport_has_ended()
+                    break  # it has heard others, who may have nothing more to say
+                if descriptor == self.signals:
+                    self.hear_signals()
+                elif descriptor == output.fileno():
+                    pieces = output.read()
+                    if pieces is None:
+                        output.close()
+                        return
+                    self.write(pieces, output)
+                else:
+                    self.hear(descriptor)
+                    if descriptor not in self.control.descriptors():
+                        poll.unregister(descriptor)
+                        known.remove(descriptor)
+
+    def hear_signals(self) -> "None":
+        try:
+            os.read(self.signals, 64)
+        except BlockingIOError:
+            return
+        if not self.life.token or self.engine.is_alive(self.life.token):  # else it has ended by itself, which is told in a moment
+            self.life.happen(TERM)
+
+    def waitport_has_ended(self) -> "None":
+        """Find the start failed where waitport has ended and told nothing, while the workload runs: it was killed."""
+        assert self.waitport is not None
+        os.close(self.waitport)
+        self.waitport = None
+        self.hear_all()
+        if self.life.state == STARTING and self.life.token and self.engine.is_alive(self.life.token):
+            self.life.happen(GAVE_UP, "the readiness check (waitport) was killed before the container was ready")
+
+    def write(self, pieces: "Sequence[Tuple[int, bytes]]", output: "Output") -> "None":
+        for descriptor, data in pieces:
+            if not output.is_in_journal:
+                write_all(descriptor, data)
+            self.life.keep(data)
+            if self.log is not None and not self.log.seen and self.log.feed(descriptor, data):
+                output.suffices()
+                if self.life.address:
+                    self.life.happen(LISTENS)
+
+    def hear(self, descriptor: "int") -> "None":
+        packet = self.control.heard(descriptor)
+        if packet:
+            self.life.hear(packet, descriptor)
+
+    def hear_all(self) -> "None":
+        """Hear what was said until now."""
+        spoken = True
+        while spoken:
+            poll = select.poll()
+            for descriptor in self.control.descriptors():
+                poll.register(descriptor, select.POLLIN)
+            found = poll.poll(0)
+            spoken = bool(found)
+            for descriptor, _ in found:
+                self.hear(descriptor)
+
+    def end_of_workload(self) -> "Seen":
+        """Return what is known of the workload once it has ended, or while it lives on under an engine that came back.
+
+        The output ends a moment before the engine knows of the exit, which it is asked to await.  Some engines keep their
+        workloads alive over a restart: then the engine is awaited.
+        """
+        deadline = time.monotonic() + ENGINE_RETURN
+        while True:
+            try:
+                seen = self.engine.look(self.life.workload)
+                if seen is not None and seen.is_running and not self.engine.is_alive(seen.life):
+                    self.engine.await_end(self.life.workload)
+                    seen = self.engine.look(self.life.workload)
+            except EngineDown as error:
+                if time.monotonic() > deadline:
+                    raise Failure("the {} engine went away and did not come back within {:g} s: {}".format(
+                        self.engine.title, ENGINE_RETURN, error)) from None
+                poll = select.poll()
+                poll.register(self.signals, select.POLLIN)
+                if poll.poll(ENGINE_LOOK * 1000):
+                    self.hear_signals()
+                continue
+            if seen is None:
+                reason = "the container was removed while it ran; the next connection creates it again"
+                if self.life.ready_since is None:
+                    raise Failure(reason)
+                say(reason)
+                return Seen(False, False, "", status=KILLED)
+            return seen
+
+    def fail(self, error: "Exception") -> "int":
+        """Whatever it was that could not be done is a failed start; return the exit status of the service."""
+        while self.spare_files:
+            os.close(self.spare_files.pop())
+        if isinstance(error, EngineDown):
+            reason = str(error) + chosen.remedy(self.engine)
+        else:
+            reason = str(error) if isinstance(error, (Failure, EngineError)) else unforeseen(error)
+        try:
+            self.life.breaks(reason, isinstance(error, Told))
+        except Exception as another:  # it can't even be counted
+            say(unforeseen(another))
+            self.control.tell("{} 1".format(FAILED))
+        return 1
+
+    def end(self) -> "None":
+        """Tell the journal how it went."""
+        self.hear_all()
+        self.steps.end(self.life.reason, self.life.failures)
+
+
+def unforeseen(error: "Exception") -> "str":
+    """Return what an administrator, and who mends this program, can make of an error that nobody has thought of."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = "" if where is None else " ({}:{})".format(os.path.basename(where.tb_frame.f_code.co_filename), where.tb_lineno)
+    return "the program 'run' of this package failed: {}: {}{}".format(type(error).__name__, error, place)
+
+
+def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str]]":
+    pauses, by_log, left = False, False, list(argv)
+    required: "List[str]" = []
+    metrics_directory = None
+    while left:
+        option = left.pop(0)
+        if option == "--":
+            break
+        if option == "--require":
+            required.append(left.pop(0))
+        elif option == "--metrics":
+            metrics_directory = left.pop(0)
+        elif option == "--pause":
+            pauses = True
+        elif option == "--log":
+            by_log = True
+        else:
+            raise ValueError(option)
+    return pauses, by_log, required, left, metrics_directory
+
+
+def main(argv: "Sequence[str]", engine: "Engine") -> "int":
+    try:
+        options = arguments(argv)
+    except (IndexError, ValueError):
+        return usage(__doc__)
+    try:
+        process = Run(engine, *options)
+    except Exception as error:
+        say(unforeseen(error))
+        return 1  # `container stop` counts it as a failed start
+    try:
+        status = process.run()
+    except Exception as error:
+        status = process.fail(error)
+    try:
+        process.end()
+    except Exception as error:
+        say(unforeseen(error))
+    process.control.close()
+    os._exit(status)  # at once: what it has loaded need not be cleared up
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional, Sequence, Set, Tuple
+
+    from engines import Engine, Output
+    from logcheck import LogCheck

@@ -1,0 +1,374 @@
+"""Quadlet files that belong together: one, or all of a directory.
+
+Knows what files say of each other (pods, volumes, networks, images, dependencies, names in a network) and which containers a
+connection can wake; hides what one file says of its container.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ondemand_pkg.declaration.fields import IMAGE
+from ondemand_pkg.declaration.values import Invalid
+from ondemand_pkg.engines import create_options, references
+from ondemand_pkg.errors import DeclarationError, Fault, OndemandError
+from ondemand_pkg.importing import health_checks, ports
+from ondemand_pkg.importing.draft import IDLE, Draft, name_of
+from ondemand_pkg.importing.notes import Note, Weight
+from ondemand_pkg.importing.quadlet import QuadletContainer, is_true
+from ondemand_pkg.importing.run_options import Source
+from ondemand_pkg.importing.unit_files import Assignment, Unit
+
+KINDS = ("container", "pod", "volume", "network", "image", "build", "kube")
+_STRONG = ("Requires", "BindsTo", "Requisite", "Wants", "Upholds")  # what a container needs; After= alone only orders
+_OF_POD = {"PublishPort": "--publish", "AddHost": "--add-host", "DNS": "--dns", "DNSOption": "--dns-option",
+           "DNSSearch": "--dns-search", "HostName": "--hostname", "ShmSize": "--shm-size"}  # what its first container takes over
+_LEFT_OUT = ("a connection wakes a container: it publishes no TCP port, and neither an exposed one nor its health check says "
+             "where it listens; write PublishPort=")
+_MOST_FILES = 2000
+
+
+def is_quadlet(path: str) -> bool:
+    """Tell whether a path is a Quadlet file, or a directory that has one of a container."""
+    if os.path.isdir(path):
+        return next(Path(path).rglob("*.container"), None) is not None
+    return path.rpartition(".")[2] in KINDS
+
+
+def read(path: str) -> tuple[list[Draft], list[Note]]:
+    """Return the drafts of a `.container` file or of a directory, and notes that belong to none of them.
+
+    Raises OndemandError where no container is left that a connection can wake.
+    """
+    if not os.path.isdir(path) and not path.endswith(".container"):
+        raise OndemandError(f"{path}: only .container files of Quadlet, and directories with them, can be imported; import the "
+                            "directory")
+    project = Project(path)
+    drafts = project.drafts()
+    if not drafts:
+        if project.is_one:
+            raise OndemandError(f"{path}: it can't be woken:", *map(str, project.notes))
+        raise OndemandError(f"{path}: none of its containers can be woken:", *map(str, project.notes))
+    return drafts, project.notes
+
+
+class Project:
+    """The units of a directory, or one of them, and the drafts that they become."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.is_one = not os.path.isdir(path)
+        self.notes: list[Note] = []
+        self._directory = Path(path).parent if self.is_one else Path(path)
+        self._files = {file.name: file for file in self._found()}
+        self._units: dict[str, Unit] = {}
+        names = [Path(path).name] if self.is_one else [name for name in sorted(self._files) if name.endswith(".container")]
+        self.containers: list[QuadletContainer] = []
+        self._by_unit: dict[str, QuadletContainer] = {}
+        self._called: dict[str, str] = {}  # the declared name of each container, by that which the other engine gives it
+        for name in names:
+            try:
+                unit = Unit(path) if self.is_one else self._unit(name)
+                if unit is not None:
+                    self.containers.append(QuadletContainer(unit))
+            except DeclarationError as error:
+                if self.is_one:
+                    raise
+                self.notes += [Note(f"{fault.path}:{fault.line}", "left out", fault.message) for fault in error.faults]
+
+    def _found(self) -> Iterator[Path]:
+        """Yield the Quadlet files of the directory, where all are wanted also those below it; none that a link leads out."""
+        inside = self._directory.resolve()
+        count = 0
+        for top, directories, files in os.walk(self._directory):
+            directories[:] = [] if self.is_one else sorted(name for name in directories if not name.endswith(".d"))
+            for name in sorted(files):
+                if name.rpartition(".")[2] not in KINDS:
+                    continue
+                file = Path(top) / name
+                count += 1
+                if count > _MOST_FILES:
+                    raise OndemandError(f"{self.path}: more than {_MOST_FILES} Quadlet files; import a part of them")
+                if file.resolve().is_relative_to(inside):
+                    yield file
+                elif not self.is_one:
+                    self.notes.append(Note(str(file), "link", "it leads out of the directory, and was not read; import it by "
+                                                              "itself"))
+
+    def _unit(self, name: str) -> Unit | None:
+        if name not in self._units and name in self._files:
+            self._units[name] = Unit(str(self._files[name]))
+        return self._units.get(name)
+
+    # --- the way of all containers -----------------------------------------------------------------------------
+
+    def convert(self) -> None:
+        """Fill the drafts of all containers with what their files say."""
+        taken: set[str] = set()
+        for one in self.containers:
+            while one.draft.name in taken:
+                one.draft.name += "-2"
+            taken.add(one.draft.name)
+        self._by_unit = {f"{one.service}.service": one for one in self.containers}
+        self._by_unit |= {one.unit.file_name: one for one in self.containers}
+        self._called |= {one.container_name: one.draft.name for one in self.containers}
+        for one in self.containers:
+            one.run.container = lambda name: f"ondemand-{self._called.get(name) or name_of(name)}"
+            if not self.is_one:
+                one.known_networks = {name for name in self._files if name.endswith(".network")}
+            one.convert(self._resource(one))
+
+    def drafts(self) -> list[Draft]:
+        """Return the drafts of what a connection can wake, and note what is left out."""
+        self.convert()
+        self._pods()
+        for one in self.containers:
+            self._check_image(one)
+            self._ports_of(one)
+        woken = [one for one in self.containers if "ports" in one.draft.values]
+        for one in self.containers:
+            if "ports" not in one.draft.values:
+                self._leave_out(one)
+        self._dependencies(woken)
+        self._names(woken)
+        for one in woken:
+            one.draft.keep_what_is_valid(one.unit.path)
+            one.draft.values["idle"] = IDLE
+            one.draft.stack = "" if self.is_one else self._directory.resolve().name
+        if len(woken) < len(self.containers) and not self.is_one:
+            self._count(woken)
+        for name in sorted(self._files):
+            if name.endswith(".kube") and not self.is_one:
+                self.notes.append(Note(str(self._files[name]), "[Kube]", "import its containers one by one: 'import -- podman "
+                                                                         "run ...'"))
+        return [one.draft for one in woken if "ports" in one.draft.values]
+
+    def _count(self, woken: Sequence[QuadletContainer]) -> None:
+        left_out = {one.draft.name for one in self.containers} - {one.draft.name for one in woken}
+        lacking = [f"{one.draft.name} needs {len(needed)} that {'is' if len(needed) == 1 else 'are'} left out" for one in woken
+                   if (needed := {other.draft.name for other, _ in self._needed(one)} & left_out)]
+        self.notes.append(Note(self.path, f"{len(woken)} of {len(self.containers)} containers",
+                               "; ".join(lacking) or "none of these needs the others", Weight.LOSS))
+
+    def _check_image(self, one: QuadletContainer) -> None:
+        """A declaration without its image is none."""
+        image = one.unit.all("Container", "Image")
+        try:
+            IMAGE.parse(one.draft.values.get("image", ""))
+        except Invalid as invalid:
+            text = one.draft.values.get("image") or (image[-1].value if image else "")
+            raise DeclarationError([Fault(one.unit.path, image[-1].line if image else 0, "", f"Image= gives {text!r}",
+                                          str(invalid.mistakes[0]))]) from None
+
+    # --- what stands for another file --------------------------------------------------------------------------
+
+    def _resource(self, one: QuadletContainer) -> Callable[[str, Assignment], str]:
+        def resource(name: str, where: Assignment) -> str:
+            kind = name.rpartition(".")[2]
+            if kind not in ("volume", "network", "image", "build", "container") or "/" in name:
+                return name
+            unit = self._unit(name)
+            if unit is None:
+                one.note(where, f"there is no file {name} beside this one; import the directory that has it")
+                stem = name.removesuffix(f".{kind}")
+                return stem if kind in ("image", "build", "container") else f"systemd-{stem}"
+            return self._meant(one, where, unit)
+
+        return resource
+
+    def _meant(self, one: QuadletContainer, where: Assignment, unit: Unit) -> str:
+        """Return the image, volume, network or container that a unit stands for, and note what else it says."""
+        section = unit.kind.capitalize()
+        if unit.kind == "container":
+            other = QuadletContainer(unit)
+            self._called.setdefault(other.container_name, other.draft.name)
+            return other.container_name
+        if unit.kind in ("image", "build"):
+            if unit.kind == "build":
+                one.note(where, "images are not built on hosts; build it, push it to a registry that the hosts reach, and write "
+                                "its name there into image")
+            found = unit.all(section, "ImageTag")[:1] if unit.kind == "build" else unit.all(section, "ImageTag")[-1:]
+            return found[0].value if found else unit.last(section, "Image")
+        if unit.kind == "volume":
+            device, kind = unit.last(section, "Device"), unit.last(section, "Type")
+            if device.startswith("/") and (kind == "bind" or "bind" in unit.last(section, "Options").split(",")):
+                return device
+            for line in unit.assignments:
+                if line.section == section and line.key not in ("VolumeName", "ServiceName"):
+                    one.draft.note(line.place, f"[{section}] {line.key}=", "create the volume with this on each host first: "
+                                                                             "'docker volume create'")
+            return unit.last(section, "VolumeName") or f"systemd-{unit.name}"
+        for line in unit.all(section, "Internal"):
+            note = Note(line.place, "[Network] Internal=", "this isolation is lost: on the engine's bridge containers reach "
+                        "other networks, and any container of the host reaches them", Weight.LOSS)
+            if is_true(line.value) and note not in self.notes:
+                self.notes.append(note)
+        return unit.last(section, "NetworkName") or f"systemd-{unit.name}"
+
+    # --- pods --------------------------------------------------------------------------------------------------
+
+    def _pods(self) -> None:
+        """Give a pod's ports to the container of it that seems to listen there: its other containers share that one's network."""
+        pods: dict[str, list[QuadletContainer]] = {}
+        for one in self.containers:
+            for where in one.unit.all("Container", "Pod")[-1:]:
+                if self._unit(where.value) is None:
+                    one.note(where, f"there is no file {where.value} beside this one; import the directory that has it")
+                else:
+                    pods.setdefault(where.value, []).append(one)
+        for name, members in pods.items():
+            unit = self._unit(name)
+            assert unit is not None
+            if self.is_one and len(members) == 1:
+                members[0].draft.remark("", f"It is of the pod {name}: containers in one pod share localhost.")
+            numbers = [port.container for line in unit.all("Pod", "PublishPort") for port in _published(line.value)]
+            first = max(members, key=lambda one: (bool(set(numbers) & set(_spoken_of(one))), -members.index(one)))
+            self._take_over(unit, first, members)
+            for member in members:
+                if member is not first:
+                    member.draft.add("create_args", f"--network=container:ondemand-{first.draft.name}")
+                    member.draft.note(member.unit.path, "Pod=", f"containers in a pod share localhost: it uses the network of "
+                                                                f"{first.draft.name}, which has the pod's ports")
+
+    def _take_over(self, pod: Unit, first: QuadletContainer, members: Sequence[QuadletContainer]) -> None:
+        for line in pod.assignments:
+            if line.section != "Pod" or line.key in ("PodName", "ServiceName", "ExitPolicy", "Network", "NetworkAlias"):
+                continue
+            source = Source(line.place, f"[Pod] {line.key}=")
+            if line.key in _OF_POD:
+                first.run.take(_OF_POD[line.key], line.value, create_options.option(_OF_POD[line.key]), source)
+            elif line.key == "Volume":
+                for member in members:
+                    member.run.take("--volume", line.value, create_options.option("--volume"), source)
+            else:
+                first.run.note(source, "a pod has no counterpart; set what it means with create_args")
+
+    # --- ports -------------------------------------------------------------------------------------------------
+
+    def _ports_of(self, one: QuadletContainer) -> None:
+        """Find the port of a container that publishes none in what its file says, or others say of it."""
+        values = one.draft.values
+        if "ports" in values or one.run.network or any(argument.startswith("--network=") for argument in
+                                                       values.get("create_args", ())):
+            return
+        image = references.parsed(values.get("image", "")).name
+        found = (_spoken_of(one) or list(self._spoken_of_by_others(one)) or
+                 ([ports.WELL_KNOWN[image]] if image in ports.WELL_KNOWN else []))
+        if found:
+            values["ports"] = [f"{ports.BRIDGE}:{port}:{port}" for port in dict.fromkeys(found)]
+            one.draft.remark("ports", "It publishes none; it listens there by its health check, what others say of it, or its "
+                                      "image. For other containers of the host alone.")
+
+    def _spoken_of_by_others(self, one: QuadletContainer) -> Iterator[int]:
+        for other in self.containers:
+            if other is one or not other.networks & one.networks:
+                continue
+            text = "\n".join([*other.draft.values.get("env", {}).values(), *other.draft.values.get("command", ())])
+            for name in one.names:
+                yield from (int(number) for number in re.findall(rf"(?<![\w.-]){re.escape(name)}:([0-9]{{1,5}})(?![0-9])", text)
+                            if 0 < int(number) < 65536)
+
+    def _leave_out(self, one: QuadletContainer) -> None:
+        self.notes += one.draft.notes if self.is_one else []
+        if one.run.network == "host":
+            why = ("with the host's network its server listens by itself, and no connection can wake it; give it a network of "
+                   "its own: write PublishPort= in place of Network=host")
+        elif one.run.udp:
+            why = f"only TCP can wake a container, and it publishes {', '.join(one.run.udp)} alone"
+        else:
+            why = _LEFT_OUT
+        self.notes.append(Note(one.unit.path, "left out", why, Weight.LOSS))
+
+    # --- dependencies and names --------------------------------------------------------------------------------
+
+    def _needed(self, one: QuadletContainer) -> Iterator[tuple[QuadletContainer, Assignment]]:
+        """Yield the containers of the project that a unit's dependencies name, each once, those that are only ordered last."""
+        found: dict[str, tuple[QuadletContainer, Assignment]] = {}
+        for name, where in sorted(one.dependencies(), key=lambda pair: pair[1].key == "After"):
+            other = self._by_unit.get(name)
+            if other is not None and other is not one and where.key in (*_STRONG, "After"):
+                found.setdefault(other.draft.name, (other, where))
+        yield from found.values()
+
+    def _dependencies(self, woken: Sequence[QuadletContainer]) -> None:
+        for one in self.containers:
+            for name, where in one.dependencies():
+                beside = name.removesuffix(".service") + ".container"
+                if self.is_one and beside in self._files and where.key in _STRONG:
+                    one.note(where, f"{name} is {beside}; import the directory to have it woken first")
+                elif where.key not in ("Before", "PartOf") and beside not in self._files and name not in self._files:
+                    one.note(where, "the package has units of its own; 'systemctl edit ondemand-{name}-container' adds to them",
+                             Weight.ROUTINE)
+        arrived = {one.draft.name: one for one in woken}
+        for one in woken:  # without the container whose network it has, it has none to start in
+            name = self._called.get(one.run.network.removeprefix("container:"), "")
+            if one.run.network.startswith("container:") and name in arrived:
+                one.draft.add("requires", name)
+        for is_order in (False, True):
+            for one in woken:
+                for other, where in self._needed(one):
+                    if (where.key == "After") is is_order:
+                        self._require(one, other, where, arrived)
+
+    def _require(self, one: QuadletContainer, other: QuadletContainer, where: Assignment,
+                 arrived: Mapping[str, QuadletContainer]) -> None:
+        if other.draft.name not in arrived:
+            one.note(where, f"{other.draft.name} is left out, so nothing waits for it")
+        elif not self._reaches(other, one, arrived):
+            one.draft.add("requires", other.draft.name)
+        elif where.key != "After":
+            one.note(where, f"{other.draft.name} needs this one already: a dependency cycle; left out here")
+
+    def _reaches(self, start: QuadletContainer, goal: QuadletContainer, arrived: Mapping[str, QuadletContainer]) -> bool:
+        seen, left = set[str](), [start.draft.name]
+        while left:
+            name = left.pop()
+            if name == goal.draft.name:
+                return True
+            if name not in seen and name in arrived:
+                seen.add(name)
+                left += arrived[name].draft.values.get("requires", ())
+        return False
+
+    def _names(self, woken: Sequence[QuadletContainer]) -> None:
+        """Let the containers of one network find each other: by the host, where each listens on its own inner ports too."""
+        taken = {str(port).rpartition(":")[0].rpartition(":")[2] for one in woken for port in one.draft.values["ports"]}
+        members: dict[str, list[QuadletContainer]] = {}
+        for one in woken:
+            for network in one.networks:
+                members.setdefault(network, []).append(one)
+        for one in woken:
+            others = {other.draft.name: other for network in sorted(one.networks) for other in members[network]}
+            for other in others.values():
+                if other is not one and not one.run.network and other.run.network != "host":
+                    one.draft.add("create_args", *(f"--add-host={name}:host-gateway" for name in other.names))
+                    self._let_inside_ports_be_reached(other, taken)
+
+    def _let_inside_ports_be_reached(self, one: QuadletContainer, taken: set[str]) -> None:
+        for port in list(one.draft.values["ports"]):
+            inside, (host, _, listen) = port.rpartition(":")[2], port.rpartition(":")[0].rpartition(":")
+            if (listen == inside and host in ("", "0.0.0.0", "[::]", ports.BRIDGE)) or (
+                    f"{ports.BRIDGE}:{inside}:{inside}" in one.draft.values["ports"]):
+                continue
+            if inside in taken and listen != inside:
+                one.draft.note(one.unit.path, f"port {inside}", f"another container has the port {inside} of the host: write "
+                                                                f"the port {listen} where others connect to "
+                                                                f"{one.names[0]}:{inside}")
+                continue
+            taken.add(inside)
+            one.draft.add("ports", f"{ports.BRIDGE}:{inside}:{inside}")
+
+
+def _published(text: str) -> list[ports.Published]:
+    try:
+        return [port for port in ports.short(text.lower()) if port.protocol == "tcp"]
+    except ValueError:
+        return []
+
+
+def _spoken_of(one: QuadletContainer) -> list[int]:
+    """Return the ports on which a container listens by its own file: those that its health check asks."""
+    return health_checks.ports(one.draft.values.get("ready", {}).get("exec", []))

@@ -1,0 +1,218 @@
+"""What may be relied on when services of a Compose project reach each other, share namespaces and have ports not said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ondemand_pkg import layout
+from ondemand_pkg.errors import OndemandError
+from ondemand_pkg.importing import origins
+
+CASES = Path(__file__).parents[1] / "data/compose-cases"
+Values = dict[str, dict[str, Any]]
+
+
+def read(path: Path, **more: Any) -> tuple[Values, str]:
+    """Return the values of each container, and everything that is told."""
+    drafts, notes = origins.read(str(path), {}, **more)
+    everything = [*notes, *(note for draft in drafts for note in draft.notes)]
+    return {draft.name: draft.values for draft in drafts}, "\n".join(map(str, everything))
+
+
+def case(name: str) -> tuple[Values, str]:
+    return read(CASES / name / "compose.yaml")
+
+
+def project(directory: Path, text: str, **more: Any) -> tuple[Values, str]:
+    path = directory / "site.yaml"
+    path.write_text(text)
+    return read(path, **more)
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_name_of_a_service_in_a_shared_network_is_known() -> None:
+    found, _ = case("alias")
+    assert found["shop"]["links"] == ["pg"] and found["pg"]["expose"] == ["5432"] and "ports" not in found["pg"]
+    assert found["pg"]["aliases"] == ["database", "primary.local"]
+    found, _ = case("container-name")
+    assert found["web"]["links"] == ["cache"] and found["cache"]["aliases"] == ["shop-cache"]
+    found, _ = case("links-alias")
+    assert found["web"]["links"] == ["db", "db:mysql"] and "aliases" not in found["db"]
+
+
+def test_a_name_that_no_package_can_have_is_an_alias(tmp_path: Path) -> None:
+    found, _ = project(tmp_path, "services:\n  web: {image: 'w:1', ports: ['1:1'], environment: {A: 'x://My_DB:5'}}\n"
+                                 "  My_DB: {image: 'd:1'}\n")
+    assert found["my-db"]["aliases"] == ["My_DB"] and found["web"]["links"] == ["my-db"] and found["my-db"]["expose"] == ["5"]
+
+
+def test_services_that_share_no_network_have_no_name_for_each_other(tmp_path: Path) -> None:
+    found, told = case("two-isolated")
+    assert found["web"]["links"] == ["db"] and "links" not in found["other"]
+    assert "services that share no network (web and other, db and other) have one bridge here" in told
+    found, _ = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], networks: [a]}
+  db: {image: "d:1", expose: [5], networks: {a: {aliases: [seen]}, b: {aliases: [unseen]}}}
+networks: {a: {}, b: {}}
+""")
+    assert found["web"]["links"] == ["db"] and found["db"]["aliases"] == ["seen"]
+
+
+def test_a_container_knows_itself_where_it_speaks_of_itself(tmp_path: Path) -> None:
+    assert "--hostname=api" in case("own-name")[0]["api"]["create_args"]
+    assert "--hostname=mongo" in case("mongo-replica-own-name")[0]["mongo"]["create_args"]
+    found, _ = project(tmp_path, "services: {k: {image: 'k:1', ports: ['1:1'], hostname: other, environment: {A: 'x://k:1'}}}\n")
+    assert found["k"]["create_args"] == ["--hostname=other", "--add-host=k:127.0.0.1"]
+    assert "create_args" not in project(tmp_path, "services: {k: {image: 'k:1', ports: ['1:1']}}\n")[0]["k"]
+
+
+def test_two_with_one_port_are_both_reached_and_no_front_reaches_itself() -> None:
+    found, told = case("two-same-port")
+    assert found["queue"]["expose"] == found["cache"]["expose"] == ["6379"] and found["web"]["links"] == ["queue", "cache"]
+    assert found["web"]["env"] == {"QUEUE_URL": "redis://queue:6379", "CACHE_URL": "redis://cache:6379"} and told == ""
+    found, _ = case("front-takes-back-port")
+    assert found["front"]["ports"] == ["9000:80"] and found["back"]["expose"] == ["9000"] and "ports" not in found["back"]
+
+
+def test_two_names_of_one_address_get_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "shared_address", lambda name: "198.18.0.7")
+    found, _ = project(tmp_path, "services: {a: {image: 'a:1', expose: [1]}, b: {image: 'b:1', expose: [1]}}\n")
+    assert "address" not in found["a"] and found["b"]["address"] == "198.18.0.8"
+
+
+# --- ports -----------------------------------------------------------------------------------------------------------
+
+
+def test_ports_come_from_what_the_file_says() -> None:
+    assert case("image-exposes")[0]["back"]["expose"] == ["3000"]  # its health check
+    assert case("traefik-port")[0]["blog"]["expose"] == ["2368"]
+    assert case("expose-beside-ports")[0]["guard"]["expose"] == ["8080", "7422"]
+
+
+@pytest.mark.parametrize(("keys", "port"), [
+    ("labels: {traefik.tcp.services.x.loadbalancer.server.port: 81}", 81),
+    ("labels: {caddy.reverse_proxy: '{{upstreams 82}}'}", 82),
+    ("environment: {VIRTUAL_PORT: 83}", 83), ("healthcheck: {test: 'curl -f http://localhost/x || exit 1'}", 80),
+    ("healthcheck: {test: [CMD, nc, -z, 127.0.0.1, '84']}", 84), ("healthcheck: {test: 'wget https://localhost'}", 443),
+    ("healthcheck: {test: [CMD, pg_isready]}", None), ("environment: {VIRTUAL_PORT: none}", None)])
+def test_a_port_is_known_from_one_place_or_not_at_all(tmp_path: Path, keys: str, port: int | None) -> None:
+    found, told = project(tmp_path, f"services:\n  x:\n    image: 'x:1'\n    {keys}\n  web: {{image: 'w:1', ports: ['1:1']}}\n")
+    if port is None:
+        assert "x" not in found and ": x: left out: no port of it is known" in told and "services: 1 of 2" in told
+    else:
+        assert found["x"]["expose"] == [str(port)] and "ports" not in found["x"]
+
+
+def test_the_engine_is_asked_what_an_image_exposes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Engine:
+        def __init__(self, environ: object) -> None:
+            pass
+
+        def image(self, reference: str, progress: object, pull: bool) -> dict[str, Any]:
+            asked.append((reference, pull))
+            return {"Config": {"ExposedPorts": {"8123/tcp": {}, "53/udp": {}}}}
+
+    monkeypatch.setattr(origins, "DockerEngine", Engine)
+    text = "services: {x: {image: 'x:1'}, web: {image: 'w:1', ports: ['1:1']}}\n"
+    assert project(tmp_path, text, offline=False)[0]["x"]["expose"] == ["8123"]
+    assert asked == [("x:1", False)]
+    assert "x" not in project(tmp_path, text, offline=True)[0] and len(asked) == 1
+
+
+def test_a_silent_port_of_several_does_not_stop_a_container(tmp_path: Path) -> None:
+    found, told = case("multi-port-ready")
+    assert found["dns"]["ready"] == {"tcp": "any"} and "one of 3000, 80, 853, 53 that listens makes it ready" in told
+    assert case("healthcheck-own-port-and-tcp")[0]["mail"]["ready"] == {"tcp": "any"}
+    found, _ = project(tmp_path, "services:\n  a: {image: 'a:1', ports: ['1:1', '2:2'], healthcheck: {test: x}}\n"
+                                 "  b: {image: 'b:1', ports: ['3:1', '4:1']}\n")
+    assert "exec" in found["a"]["ready"] and "ready" not in found["b"]
+
+
+# --- what is left out ------------------------------------------------------------------------------------------------
+
+
+def test_a_task_hands_its_dependencies_on() -> None:
+    found, told = case("init-completed")
+    assert found["web"]["requires"] == found["web"]["links"] == ["db"]
+    assert ": migrate: left out: a task that runs to its end" in told and "services: 2 of 3 are in the declaration" in told
+
+
+def test_what_is_left_to_compose_is_told_with_what_it_needs(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """name: site
+services:
+  web: {image: "w:1", ports: ["80:80"], volumes: ["data:/d"], depends_on: [worker]}
+  worker: {image: "w:1", volumes: ["data:/d"], depends_on: [db]}
+  db: {image: "postgres:16"}
+volumes: {data: {}}
+""")
+    assert "ports" not in found["db"]
+    assert ("it needs extra_hosts: [db:host-gateway] and ports = [\"172.17.0.1:5432:5432\"] in [container.db] and the volume "
+            "site_data as external" in told)
+    assert "services: 2 of 3 are in the declaration; web needs worker, which is left out" in told
+
+
+def test_an_alternative_by_profile_is_no_collision() -> None:
+    found, told = case("profiles")
+    assert found["gpu"]["ports"] == ["7860:7860"] and set(found) == {"gpu"}
+    assert "cpu: left out: its port 7860:7860 is that of gpu, the alternative by profile; import it with --profile cpu" in told
+
+
+# --- namespaces and networks -----------------------------------------------------------------------------------------
+
+
+def test_no_service_leaves_its_tunnel() -> None:
+    with pytest.raises(OndemandError, match="its traffic would not go through vpn"):
+        case("vpn")
+
+
+def test_what_is_behind_a_gateway_with_a_port_of_its_own_stays_there(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """services:
+  vpn: {image: "v:1", ports: ["8090:8090", "8000:8000"]}
+  loader: {image: "l:1", network_mode: "service:vpn", expose: ["8090"]}
+  other: {image: "o:1", network_mode: "container:elsewhere", expose: ["1"]}
+""")
+    assert found["vpn"]["ports"] == ["8000:8000"] and found["loader"]["ports"] == ["8090:8090"]
+    assert found["loader"]["create_args"] == ["--network=container:ondemand-vpn"] and found["loader"]["requires"] == ["vpn"]
+    assert "its ports 8090:8090 moved here from vpn" in told
+    assert "other" not in found and "would not go through elsewhere, which is not in the project" in told
+
+
+def test_shared_processes_and_memory_name_the_package_s_container(tmp_path: Path) -> None:
+    found, _ = case("pid-ipc-service")
+    assert found["sidecar"]["create_args"] == ["--pid=container:ondemand-app", "--ipc=container:ondemand-app"]
+    assert found["sidecar"]["requires"] == ["app"] and "--ipc=shareable" in found["app"]["create_args"]
+    found, told = project(tmp_path, "services: {a: {image: 'a:1', ports: ['1:1'], pid: 'service:gone', ipc: host}}\n")
+    assert found["a"]["create_args"] == ["--ipc=host"] and "left out: the project has no service 'gone'" in told
+
+
+def test_the_host_s_network_is_told_with_what_is_lost() -> None:
+    found, told = case("hostnet")
+    assert found["hub"]["ports"] == ["80:80"] and found["tv"]["ports"] == ["8096:8096"]
+    assert told.count("it neither sees the host's interfaces nor broadcasts") == 2
+
+
+def test_internal_networks_and_fixed_addresses_are_told(tmp_path: Path) -> None:
+    found, told = case("internal-net")
+    assert "ports" not in found["db"]
+    assert "db.networks internal: its networks are internal, and a package has none" in told
+    assert "web.networks internal" not in told
+    found, told = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], dns: [10.9.0.53, 1.1.1.1], environment: {DB: 10.9.0.5, NO: 10.9.0.53.1}, networks: [n]}
+  resolver: {image: "r:1", expose: ["53"], networks: {n: {ipv4_address: 10.9.0.53}}}
+  db: {image: "d:1", expose: ["5"], networks: {n: {ipv4_address: 10.9.0.5}}}
+networks: {n: {}}
+""")
+    assert [option for option in found["web"]["create_args"] if option.startswith("--dns")] == ["--dns=1.1.1.1"]
+    assert "dns 10.9.0.53: left out: it is the address of resolver" in told
+    assert "address 10.9.0.5: DB has the address of db" in told and "NO has" not in told
+
+
+def test_other_projects_are_told_how_to_reach_a_service() -> None:
+    assert "reach blog no more: packages do by links = [\"blog\"]; others where ports has" in case("external-network")[1]

@@ -1,0 +1,87 @@
+"""What must hold whatever the order in which clients come, the workload ends and services are stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+import relay_states
+import run_states
+from two_lives import Scenario, Walk, Wrong, walk
+
+SCENARIOS = [
+    Scenario(stops=0, clients=2, fails=False), Scenario(stops=2, fails=False), Scenario(), Scenario(stops=0, is_slow=True),
+    Scenario(pauses=True, stops=0), Scenario(pauses=True, fails=False), Scenario(is_held=True, stops=0), Scenario(greets=False),
+    Scenario(pauses=True, is_declared=False, breaks=True, stops=0), Scenario(pauses=True, can_freeze=False, stops=0),
+    Scenario(pauses=True, greets=False, breaks=True, stops=0, fails=False), Scenario(breaks=True, stops=0),
+    Scenario(pauses=True, breaks=True, stops=0, fails=False)]
+SMALL = [Scenario(stops=0), Scenario(pauses=True, stops=0), Scenario(fails=False)]  # enough to find a fault
+# What the model leaves out.
+NOT_MODELLED = {
+    ("calling", "give up"),  # a drop-in that changed the count of sockets: no life begins
+    ("paused", "client"),  # where only some clients are allowed, they are accepted to find out who they are
+    ("serving", "pauses"),  # it is put to sleep by hand
+    ("waking", "broke"),  # what it requires can't be had when it is woken from a pause
+    ("stopping", "fail"), ("renewing", "fail"),  # a `run` of release 0.1.0 may say so
+    ("paused", "ready"), ("paused", "renew"),  # another service that requires it wakes it
+    ("serving", "doubt"), ("serving", "moved"), ("awake", "sought"),  # its address changes: tests/unit/test_moved.py
+    ("renewing", "term"),  # both services are stopped while systemd starts one of them again
+}
+
+
+@pytest.fixture(scope="module")
+def walked() -> Walk:
+    seen = Walk()
+    for scenario in SCENARIOS:
+        walk(scenario, seen)
+    return seen
+
+
+def entries(module: ModuleType) -> Iterator[tuple[str, str]]:
+    for state, row in module.TABLE.items():
+        yield from ((state, event) for event in row)
+
+
+def test_no_order_of_events_leaves_a_client_without_an_answer_or_a_deadline(walked: Walk) -> None:
+    assert walked.worlds > 1000
+
+
+@pytest.mark.parametrize("module", [relay_states, run_states], ids=lambda module: module.__name__)
+def test_every_transition_of_the_tables_is_walked(walked: Walk, module: ModuleType) -> None:
+    seen = walked.relay if module is relay_states else walked.run
+    assert set(entries(module)) - seen - NOT_MODELLED == set()
+
+
+@pytest.mark.parametrize("module", [relay_states, run_states], ids=lambda module: module.__name__)
+def test_every_state_has_a_way_in_and_a_way_out_and_every_event_a_meaning(module: ModuleType) -> None:
+    first, last = next(iter(module.TABLE)), list(module.TABLE)[-1]
+    targets = {state for row in module.TABLE.values() for state, _ in row.values()}
+    assert targets | {first} == set(module.TABLE)
+    assert [state for state, row in module.TABLE.items() if all(target == state for target, _ in row.values())] == [last]
+    assert {event for _, event in entries(module)} == set(module.EVENTS)
+
+
+@pytest.mark.parametrize(("module", "state", "event"), [
+    (relay_states, relay_states.STARTING, relay_states.END), (relay_states, relay_states.FAILED, relay_states.END),
+    (relay_states, relay_states.WAKING, relay_states.READY), (relay_states, relay_states.CALLING, relay_states.UNANSWERED),
+    (relay_states, relay_states.PARTING, relay_states.DRAINED), (relay_states, relay_states.PARTING, relay_states.HELD),
+    (relay_states, relay_states.CALLING, relay_states.FAILED_BEFORE), (relay_states, relay_states.PAUSED, relay_states.WANTED),
+    (run_states, run_states.STOPPING, run_states.GONE),
+    (run_states, run_states.PAUSED, run_states.WANTED)])
+def test_a_transition_that_is_missing_is_found(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, state: str, event: str,
+) -> None:
+    row = {other: target for other, target in module.TABLE[state].items() if other != event}
+    monkeypatch.setitem(module.TABLE, state, row)
+    with pytest.raises(Wrong):
+        for scenario in SMALL:
+            walk(scenario)
+
+
+def test_an_action_that_leads_clients_to_an_ended_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {**relay_states.TABLE[relay_states.SERVING], relay_states.END: (relay_states.PARTING, "")}
+    monkeypatch.setitem(relay_states.TABLE, relay_states.SERVING, row)
+    with pytest.raises(Wrong, match="led to a life that is over"):
+        for scenario in SMALL:
+            walk(scenario)
