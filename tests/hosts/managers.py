@@ -45,12 +45,12 @@ class Manager:
         return self._call("purge" if self.kind == "deb" else "remove", *names)
 
     def clear(self, *names: str) -> None:
-        """Leave the host without packages of these names, and without containers and volumes."""
+        """Leave the host without packages of these names, without containers and without volumes and their data."""
         for name in names:
             if self.version(name):
                 self.purge(name)
         self.machine.sh("docker ps -aq | xargs -r docker rm --force; docker volume ls -q | xargs -r docker volume rm --force; "
-                        "rm -rf /var/lib/ondemand/volumes")
+                        "rm -rf /var/lib/ondemand/volumes; rmdir /var/lib/ondemand 2>/dev/null || :")
 
     def version(self, name: str) -> str:
         """Return state and version of a package as the package manager's database has it."""

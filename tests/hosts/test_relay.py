@@ -117,8 +117,9 @@ def test_a_failing_service_turns_clients_away_and_heals_by_itself(site: Machine,
 
 def test_a_start_that_fails_before_the_relay_is_there_turns_its_clients_away_too(site: Machine) -> None:
     site.run("systemctl", "stop", "ondemand-deaf.socket", "ondemand-deaf.service", "ondemand-deaf-container.service")
+    relay = site.sh("systemctl cat ondemand-deaf.service | sed -n 's/^ExecStart=//p'").strip()
     site.write("/etc/systemd/system/ondemand-deaf.service.d/slow.conf",
-               "[Service]\nExecStart=\nExecStart=/bin/sh -c 'sleep 3; exec /usr/libexec/ondemand-deaf/relay 9'\n")
+               f"[Service]\nExecStart=\nExecStart=/bin/sh -c 'sleep 3; exec {relay}'\n")
     site.run("systemctl", "daemon-reload")
     site.run("systemctl", "start", "ondemand-deaf.socket")
     site.sh("docker rm -f ondemand-deaf")

@@ -154,7 +154,7 @@ def test_the_commands_of_the_readme_hold_the_application_and_go_back(apt: Apt) -
     for command in ("upgrade", "dist-upgrade"):
         assert apt.would(command) == set()
     apt.install(NEW)
-    assert apt.would(*readme(OLD, "apt install")[1:]) == {"+ondemand-shop1-1", "+ondemand-web1-1"}
+    assert apt.would(*readme(OLD, "apt install --allow-downgrades")[1:]) == {"+ondemand-shop1-1", "+ondemand-web1-1"}
 
 
 class Dnf(Host):
@@ -163,7 +163,7 @@ class Dnf(Host):
     def run(self, *command: str, status: int = 0) -> set[str]:
         done = subprocess.run(["dnf", f"--installroot={self.directory}/root", "--releasever=1", "--assumeyes", "--nogpgcheck",
                                "--disableplugin=*", "--setopt=reposdir=/nonexistent", "--setopt=keepcache=False",
-                               f"--repofrompath=site,{self.repository}", "--setopt=site.metadata_expire=0", *command],
+                               f"--repofrompath=site,{self.repository}", "--refresh", *command],
                               capture_output=True, text=True)
         assert done.returncode == status, done.stdout + done.stderr
         return self.installed()

@@ -104,7 +104,7 @@ class FakeDocker(FakeEngine):
         """Send what was written; return whether the connection stays open."""
         self.hear("written_since_start")
         connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
-        connection.sendall(b"".join(self.framed(*piece) for piece in self.found(name).written))
+        self.send_to(connection, b"".join(self.framed(*piece) for piece in self.found(name).written))
         return False
 
     def _stream(self, connection: socket.socket) -> None:

@@ -126,7 +126,13 @@ class FakeEngine:
 
     def says(self, data: bytes, stream: int = 1) -> None:
         """Let the workload write."""
-        self.readers[-1].sendall(self.framed(stream, data))
+        self.send_to(self.readers[-1], self.framed(stream, data))
+
+    @staticmethod
+    def send_to(reader: socket.socket, data: bytes) -> None:
+        """Send to somebody who may have gone: an engine does not fail of it."""
+        with contextlib.suppress(ConnectionError):
+            reader.sendall(data)
 
     def loses_readers(self) -> None:
         self.attached.clear()

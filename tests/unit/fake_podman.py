@@ -25,7 +25,7 @@ class FakePodman(FakeDocker):
     def says(self, data: bytes, stream: int = 1) -> None:
         self.workload.written.append((stream, data))
         for reader in self.readers:
-            reader.sendall(self.framed(stream, data))
+            self.send_to(reader, self.framed(stream, data))
 
     def ends(self, workload: Workload, status: int, out_of_memory: bool = False) -> None:
         super().ends(workload, status, out_of_memory)
