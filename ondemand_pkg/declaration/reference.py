@@ -23,15 +23,26 @@ def _short(field: Field) -> str:
     return text + (" (required)" if field.required else "")
 
 
-def markdown(fields: Sequence[Field] = FIELDS) -> str:
-    """Return the table of keys for the reference page."""
-    lines = ["| key | takes | default | what it does |", "|---|---|---|---|"]
-    for field in fields:
-        default = "required" if field.required else f"`{field.default}`" if field.default else ""
-        place = " Also in `[package]`." if field.in_package else ""
-        allowed = html.escape(field.value.allowed, quote=False).replace("|", "\\|")
-        lines.append(f"| `{field.key}` | {allowed}; `{field.example}` | {default} | {field.help}{place} |")
-    return "\n".join(lines) + "\n"
+def markdown(fields: Sequence[Field]) -> str:
+    """Return a section for each key for the reference page, so that each has an anchor of its own name."""
+    return "\n" + "\n".join(line for field in fields for line in _section(field))
+
+
+def stack_markdown() -> str:
+    """Return the keys of a stack for the reference page: those of a container by a link, its own as sections."""
+    shared = ", ".join(f"[`{field.key}`](#{field.key})" for field in STACK_FIELDS if field in FIELDS)
+    own = [line for field in STACK_FIELDS if field not in FIELDS for line in _section(field, " of a stack")]
+    return f"\nA stack has these keys of a container too: {shared}.\n\n" + "\n".join(own)
+
+
+def _section(field: Field, of: str = "") -> list[str]:
+    in_words = field.default not in ("true", "false") and field.default.replace(" ", "").isalpha()
+    default = field.default if in_words else f"`{field.default}`"
+    rows = ["- Required" if field.required else f"- Default: {default}" if field.default else "",
+            "- May stand in `[package]`" if field.in_package else ""]
+    allowed = html.escape(field.value.allowed, quote=False)
+    return [f"### `{field.key}`{of}", "", field.help, "", f"- Takes {allowed}", *filter(None, rows), "",
+            "```toml", f"{field.key} = {field.example}", "```", ""]
 
 
 def schema() -> dict[str, Any]:
