@@ -20,6 +20,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
+DEFAULT_LOG_LIMIT = 10 * 1024**2  # bytes
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 ANY_ENGINE = "any"
@@ -157,7 +158,8 @@ class Container:
     """One declared container.
 
     Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes,
-    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``metrics`` a directory, or empty.
+    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no limit), ``metrics``
+    a directory, or empty.
     """
 
     name: str
@@ -186,6 +188,7 @@ class Container:
     cap_add: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_timeout: int = DEFAULT_STOP_TIMEOUT
+    log_limit: int | None = DEFAULT_LOG_LIMIT
     create_args: tuple[str, ...] = ()
     ready: Ready = Ready()
     idle: float | None = None

@@ -42,10 +42,10 @@ class Change:
 class Difference:
     """What the step from one package to another does.
 
-    ``container``, ``addresses``, ``socket_settings``, ``next_wake``, ``files``, ``scripts`` and ``metadata`` are the changes
-    by what they do; ``old`` and ``new`` the versions, None where one side lacks the package; ``notes`` what else to know.
-    ``members`` are the changes of a stack's members by their versions, ``of_members`` the differences of those that are compared
-    in the same call.
+    ``container``, ``addresses``, ``socket_settings``, ``next_wake``, ``next_container``, ``files``, ``scripts`` and ``metadata``
+    are the changes by what they do; ``old`` and ``new`` the versions, None where one side lacks the package; ``notes`` what else
+    to know.  ``members`` are the changes of a stack's members by their versions, ``of_members`` the differences of those that are
+    compared in the same call.
     """
 
     package: str
@@ -55,6 +55,7 @@ class Difference:
     addresses: tuple[Change, ...] = ()
     socket_settings: tuple[Change, ...] = ()
     next_wake: tuple[Change, ...] = ()
+    next_container: tuple[Change, ...] = ()
     files: tuple[Change, ...] = ()
     scripts: tuple[Change, ...] = ()
     metadata: tuple[Change, ...] = ()
@@ -79,6 +80,7 @@ class Difference:
             ("the socket is restarted" if self.restarts_socket else closed, self.addresses),
             ("takes effect when the socket is next started", self.socket_settings),
             ("takes effect at the next wake", self.next_wake),
+            ("counts for the next container that is made", self.next_container),
             ("files", self.files),
             ("maintainer scripts", self.scripts),
             ("package", self.metadata),
@@ -122,8 +124,8 @@ class Difference:
     def as_json(self) -> dict[str, Any]:
         """Return the difference as plain values; the keys are documented in docs/commands.md."""
         changes = {name: [vars(change) for change in getattr(self, name)]
-                   for name in ("members", "container", "addresses", "socket_settings", "next_wake", "files", "scripts",
-                                "metadata")}
+                   for name in ("members", "container", "addresses", "socket_settings", "next_wake", "next_container", "files",
+                                "scripts", "metadata")}
         return {"package": self.package, "old": self.old, "new": self.new,
                 "container_recreated": bool(self.container) and self.old is not None and self.new is not None,
                 "socket_restarted": self.restarts_socket, "downtime": self.downtime(), "changes": changes,
@@ -194,7 +196,8 @@ def _compared(old: Package, new: Package, formats_differ: bool) -> Difference:
         container=tuple(_container(before.specification, after.specification)),
         addresses=tuple(_addresses(before.addresses, after.addresses)),
         socket_settings=tuple(sockets),
-        next_wake=(*services, *helpers),
+        next_wake=(*services, *helpers, *_read_at_a_wake(before.specification, after.specification)),
+        next_container=tuple(_read_when_made(before.specification, after.specification)),
         files=tuple(_changes("", old_files, new_files, show=False)),
         scripts=() if formats_differ else tuple(_changes("", _scripts(old), _scripts(new), show=False)),
         metadata=tuple(metadata))
@@ -262,6 +265,19 @@ def _container(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Chang
     changes = [*_changes("", before, after), *_changes("env ", old["env"], new["env"]),
                *_changes("", _options(old), _options(new)), *_changes("volume at ", _volumes(old), _volumes(new))]
     yield from changes or [Change("order of volumes or options", "", "")]
+
+
+def _read_at_a_wake(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Yield each value that a helper reads anew at each wake, and that is not part of the container."""
+    before, after = ({key: _text(value) for key, value in ready.items()} if isinstance(ready, dict) else {}
+                     for ready in (old.get("ready"), new.get("ready")))
+    yield from _changes("ready ", before, after)
+
+
+def _read_when_made(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Yield each value that counts for a container that is made anew for another reason."""
+    before, after = ({"log_limit": _text(side["log_limit"])} if "log_limit" in side else {} for side in (old, new))
+    yield from _changes("", before, after)
 
 
 def _options(specification: Mapping[str, Any]) -> dict[str, str]:

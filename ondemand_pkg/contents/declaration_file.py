@@ -43,6 +43,10 @@ def _memory(value: int) -> str:
     return f"{value // size}{unit}"
 
 
+def _log_limit(value: int | None) -> str:
+    return "none" if value is None else _memory(value)
+
+
 def _span(value: float) -> str:
     if value != int(value):
         return f"{value:.6f}s"
@@ -58,7 +62,8 @@ def _ready(ready: Ready) -> dict[str, Any]:
 
 _FORMS: dict[str, Callable[[Any], Any]] = {
     "members": lambda members: tuple(member.name for member in members),
-    "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "stop_timeout": _span, "idle": _span, "ready": _ready,
+    "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "log_limit": _log_limit,
+    "stop_timeout": _span, "idle": _span, "ready": _ready,
     "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
     "changelog": lambda releases: tuple(vars(release) for release in releases),
 }

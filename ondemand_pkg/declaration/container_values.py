@@ -81,19 +81,31 @@ _SIZE = r"([0-9]+(?:\.[0-9]+)?) ?([bkmgt]?)i?b?"
 LEAST_MEMORY = 6 * 1024**2  # the engine's own lower limit
 
 
-def _memory(value: Any) -> int:
-    allowed = 'a size as Docker writes it, such as "256m" or "1.5g", at least "6m"'
+def _size(value: Any, least: int, allowed: str) -> int:
     expect(value, str, allowed)
     match = re.fullmatch(_SIZE, value, re.IGNORECASE)
     if match is None:
         raise Invalid(value, f"allowed: {allowed}")
     size = float(match[1]) * 1024 ** "bkmgt".index(match[2].lower() or "b")
-    if not LEAST_MEMORY <= size < 2**63:
+    if not least <= size < 2**63:
         raise Invalid(value, f"allowed: {allowed}")
     return int(size)
 
 
+def _memory(value: Any) -> int:
+    return _size(value, LEAST_MEMORY, 'a size as Docker writes it, such as "256m" or "1.5g", at least "6m"')
+
+
 MEMORY = Value('a size as Docker writes it, such as "256m"', _memory, {"type": "string", "pattern": _SIZE})
+
+LEAST_LOG = 64 * 1024  # bytes: room for the lines that a failed start quotes, in each of two files
+
+
+def _log_limit(value: Any) -> int | None:
+    return None if value == "none" else _size(value, LEAST_LOG, '"none", or a size such as "10m" or "1g", at least "64k"')
+
+
+LOG_LIMIT = Value('"none", or a size such as "10m"', _log_limit, {"type": "string", "pattern": f"none|{_SIZE}"})
 
 PORT_FORM = '"[ADDRESS:]LISTEN:CONTAINER", such as "80:8080", "127.0.0.1:9000:9000", "[::1]:9001:9001" or "/run/web.sock:8080"'
 LONGEST_SOCKET_PATH = 107  # sun_path less its final NUL, unix(7)

@@ -115,6 +115,9 @@ FIELDS: tuple[Field, ...] = (
     Field("labels", values.mapping(_LABEL_KEY, values.ARGUMENT), "Labels of the container.", '{ team = "web" }'),
     Field("stop_timeout", container_values.STOP_TIMEOUT, "Time to wait for the container to stop before killing it.", '"10s"',
           '"10s"'),
+    Field("log_limit", container_values.LOG_LIMIT, "How much of its output Docker keeps, beside the journal, where it writes it "
+          "into files; the oldest goes first. It counts for containers that are made from then on, and changes none.", '"50m"',
+          '"10m"'),
     Field("create_args", container_values.CREATE_ARGS, "Options passed to 'docker create' unchanged: for settings without "
           "a key here.", '["--shm-size=64m"]'),
     Field("ready", container_values.READY, "Readiness check; clients wait until it succeeds.",
@@ -152,6 +155,7 @@ FOREIGN_KEYS = {
     "engine's bridge; leave it out", "network_mode": "a container has the engine's bridge; leave it out",
     "privileged": 'write create_args = ["--privileged"]', "publish": "write ports", "restart": "systemd starts the container at "
     "the next connection, no matter how it exited; leave it out",
+    "logging": 'write log_limit, or create_args = ["--log-driver=...", "--log-opt=..."]',
     "secrets": "write them into /etc/ondemand/NAME.env on each host",
     "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "append it to the "
     'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',

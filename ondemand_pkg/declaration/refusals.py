@@ -23,6 +23,8 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
     yield from _engines(arguments.get("engine", ANY_ENGINE), options)
     yield from _mounts(arguments, options)
     yield from _networks(ports, bool(ports or arguments.get("expose")), options)
+    if "log_limit" in arguments and any(option.name in ("--log-driver", "--log-opt") for option in options):
+        yield ("log_limit", "create_args says already where the container's output goes", "leave one of the two out")
     ready = arguments.get("ready")
     for port in ready.ports if ready is not None else ():
         if port not in {one.container for one in ports}:

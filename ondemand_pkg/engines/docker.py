@@ -50,7 +50,8 @@ def specification(resolved: Resolved) -> dict[str, Any]:
     """Return what the helpers need to make the container, and to see that it and what it requires are ready.
 
     ``spec`` is the SHA-256 of what the container is made from; ``built_by`` and ``version`` are no part of that, or
-    each release of this program and of the package would recreate every container.
+    each release of this program and of the package would recreate every container.  ``log_limit`` (bytes) is none either:
+    containers that are there were made without one.
     """
     container, carried = resolved.container, resolved.carried
     declared = {
@@ -66,7 +67,8 @@ def specification(resolved: Resolved) -> dict[str, Any]:
     }
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
     required = {"requires": list(container.requires)} if container.requires else {}
-    return {**declared, "ready": readiness(container), **required, "built_by": __version__,
+    limited = {"log_limit": container.log_limit} if container.log_limit is not None else {}
+    return {**declared, "ready": readiness(container), **required, **limited, "built_by": __version__,
             "version": f"{container.version}-{container.release}",
             "spec": hashlib.sha256(canonical).hexdigest()}
 

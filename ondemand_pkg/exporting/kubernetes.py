@@ -34,6 +34,7 @@ _INSTEAD = {
     "links": "a Service is reached by the name of its container; use that name where another one is declared",
     "aliases": "a Service has one name; write one of the type ExternalName for each alias",
     "address": "a Service has an address of its own in the cluster",
+    "log_limit": "the nodes' kubelet rotates logs (containerLogMaxSize)",
     "metrics": "the cluster's own monitoring takes their place",
 }
 

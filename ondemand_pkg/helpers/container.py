@@ -43,6 +43,7 @@ class Declaration:
         self.command: "List[str]" = declared["command"]
         self.declared_env: "Dict[str, str]" = declared["env"]
         self.required: "List[str]" = declared.get("requires", [])
+        self.log_limit: "Optional[int]" = declared.get("log_limit")  # bytes
         self.added_env = read_environment()
         self.hosts = hosts()
         self.spec = specification(self.added_env, self.hosts)
@@ -55,7 +56,7 @@ class Declaration:
         options = self.options + ["--add-host=" + host for host in self.hosts]
         return Wanted(self.image, bool(self.archive), options, self.volumes, replaced.volumes if replaced else (),
                       {key: value for key, value in self.declared_env.items() if key not in self.added_env}, self.added_env,
-                      self.command, self.spec)
+                      self.command, self.spec, self.log_limit)
 
 
 class Foreign(Failure):

@@ -51,6 +51,13 @@ image       = "servers:1"
 ports       = ["8085:80", "/run/naps.sock:80"]
 idle        = "1s"
 idle_action = "pause"
+
+[container.chatty]
+image     = "servers:1"
+ports     = ["8086:80"]
+entrypoint = ["sh", "-c"]
+command   = ["yes line | head -n 60000; exec python3 -m http.server 80"]
+log_limit = "100k"
 """
 METRICS = "/var/lib/prometheus/node-exporter"
 TOOL = "/opt/tool"
@@ -100,6 +107,20 @@ def until_paused(machine: Machine, name: str) -> None:
 def until_recorded(machine: Machine, name: str, count: int) -> None:
     machine.sh(f"until [ $(journalctl --output=cat MESSAGE_ID={WOKEN} ONDEMAND_NAME={name} | wc -l) = {count} ]; "
                "do sleep 0.05; done", timeout=60)
+
+
+def test_a_container_that_writes_much_costs_the_journal_no_record_and_no_line_and_the_engine_no_more_than_its_limit(
+    site: Machine,
+) -> None:
+    assert site.get("http://127.0.0.1:8086/") == "200"
+    until_recorded(site, "chatty", 1)
+    site.sh("until [ $(journalctl --output=cat --unit=ondemand-chatty-container | grep -cx line) = 60000 ]; do sleep 0.2; done",
+            timeout=60)
+    site.run("systemctl", "stop", "ondemand-chatty-container")
+    container = site.inspect("ondemand-chatty")
+    assert container["HostConfig"]["LogConfig"]["Config"] == {"max-size": "51200", "max-file": "2"}
+    directory = container["LogPath"].rpartition("/")[0]
+    assert int(site.sh(f"cat {directory}/*-json.log* | wc -c")) <= 102400 + 4096  # a file ends with the line that is too much
 
 
 def test_what_was_never_woken_is_asleep(site: Machine) -> None:
@@ -228,7 +249,7 @@ def test_what_an_administrator_closed_is_disabled(site: Machine) -> None:
 def test_the_table_has_a_line_for_each_service_and_no_colour_in_a_file(site: Machine) -> None:
     done = status(site)
     head, *rows = done.stdout.splitlines()
-    assert [row.split()[0] for row in rows] == ["counted", "later", "long", "naps", "proxied", "web"]
+    assert [row.split()[0] for row in rows] == ["chatty", "counted", "later", "long", "naps", "proxied", "web"]
     assert head.split()[:3] == ["NAME", "STATE", "CONN"] and "\x1b" not in done.stdout and not done.stderr
     assert max(map(len, rows)) <= 80
 
@@ -239,8 +260,8 @@ def test_other_users_learn_what_they_may_and_are_told_what_is_missing(site: Mach
     until_paused(site, "naps")
     done = status(site, user=AS_NOBODY)
     assert [row.split()[:3] for row in done.stdout.splitlines()[1:]] == [
-        ["counted", "asleep", "0"], ["later", "asleep", "0"], ["long", "awake", "0"], ["naps", "paused", "0"],
-        ["proxied", "asleep", "0"], ["web", "asleep", "0"]]
+        ["chatty", "asleep", "0"], ["counted", "asleep", "0"], ["later", "asleep", "0"], ["long", "awake", "0"],
+        ["naps", "paused", "0"], ["proxied", "asleep", "0"], ["web", "asleep", "0"]]
     assert "systemd-journal" in done.stderr and "only root" in done.stderr
     found = json.loads(status(site, "--json", user=AS_NOBODY).stdout)
     assert found["not_readable"] == ["journal", "idle_left", "containers"] and found["services"][0]["failures"] is None
@@ -260,7 +281,7 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(site: Machine) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: there is no on-demand service 'wbe' on this host; did you mean 'web'?; "
-        "installed: counted, later, long, naps, proxied, web\n")
+        "installed: chatty, counted, later, long, naps, proxied, web\n")
 
 
 def metrics(machine: Machine) -> dict[str, float]:

@@ -38,6 +38,8 @@ class FakeDocker(FakeEngine):
     def __init__(self, directory: Path) -> None:
         self.config: dict[str, Any] = {}  # of the container, beside the usual
         self.bodies: list[Any] = []  # of requests
+        self.log_driver = "json-file"  # of containers that are made without one
+        self.log_options: list[str] = []  # of the container that was made last
         self.volumes: dict[str, dict[str, str]] = {}  # the options of each, by its name
         self.lives: dict[str, subprocess.Popen[bytes]] = {}
         self.hanging: dict[int, subprocess.Popen[bytes]] = {}  # commands inside
@@ -127,6 +129,8 @@ class FakeDocker(FakeEngine):
         """Do what is asked; return the answer's JSON."""
         if kind == "_ping":
             return None
+        if kind == "info":
+            return {"LoggingDriver": self.log_driver}
         if kind == "command":
             return self._commanded(*body)
         if kind == "volumes":
@@ -196,6 +200,7 @@ class FakeDocker(FakeEngine):
         pairs = [value for key, value in given if key == "env"] + stdin.splitlines()
         volumes = [(name, path) for key, value in given if key == "volume" for name, _, path in [value.partition(":")]]
         image = next(argument for argument in argv[1:] if not argument.startswith("--"))
+        self.log_options = [value for key, value in given if key == "log-opt"]
         self.make(values["name"], Workload(
             values["label"].removeprefix("ondemand.spec="), volumes=[volume for volume in volumes if len(volume[0]) == 64],
             image=image, environment=dict(pair.split("=", 1) for pair in pairs)))

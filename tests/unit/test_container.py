@@ -251,3 +251,23 @@ def test_what_would_end_the_next_wake_is_looked_at_too(
     found = seen(helper, capsys)
     helper.engine.comes_back()
     assert (found["answers"], found["image"], found["workload"]) == (False, None, None)
+
+
+@pytest.mark.parametrize(("driver", "keys", "expected"), [
+    ("json-file", {"log_limit": 100000}, ["max-size=50000", "max-file=2"]),
+    ("local", {"log_limit": 100000}, ["max-size=50000", "max-file=2"]),
+    ("json-file", {}, []), ("journald", {"log_limit": 100000}, []),
+    ("json-file", {"log_limit": 100000, "options": ["--log-driver=none"]}, []),
+    ("json-file", {"log_limit": 100000, "options": ["--log-opt=max-size=1g"]}, ["max-size=1g"])])
+def test_the_engine_keeps_as_much_output_as_is_declared_where_it_can_and_nothing_else_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, keys: dict[str, Any], expected: list[str],
+) -> None:
+    engine = FakeDocker(tmp_path)
+    engine.put_command(monkeypatch)
+    engine.images.add("nginx:1")
+    engine.log_driver = driver
+    helper = Helper(engine, tmp_path, monkeypatch)
+    del helper.workloads[NAME]
+    helper.declare(**keys)
+    assert helper.call("wake") == 0 and engine.log_options == expected
+    engine.close()

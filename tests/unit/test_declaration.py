@@ -207,6 +207,11 @@ def test_keys_that_contradict_each_other_are_told(tmp_path: Path, lines: str, wh
     assert fault.startswith('x.toml:5: container.nginx.proxy: "systemd-socket-proxyd" ') and why in fault
 
 
+def test_a_limit_of_the_log_contradicts_a_driver_of_its_own(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, with_key('create_args = ["--log-driver=journald"]\nlog_limit = "1m"'))
+    assert "container.nginx.log_limit: create_args says already" in fault and "leave one of the two out" in fault
+
+
 @pytest.mark.parametrize("ports", ['"80:80", "81:80"', '"/run/x.sock:80"'])
 def test_systemds_proxy_leads_one_tcp_address(tmp_path: Path, ports: str) -> None:
     (fault,) = faults(tmp_path, with_key('proxy = "systemd-socket-proxyd"').replace('"80:80"', ports))
@@ -264,6 +269,7 @@ def test_a_dependency_cycle_across_files_is_found(tmp_path: Path) -> None:
     ("release = 0", "an integer from 1"), ('release = "1"', "expected an integer from 1 to 999999, not a string"),
     ('memory = "1m"', 'at least "6m"'), ("memory = 5", "expected a size as Docker writes it"), ("cpus = 0", "above 0"),
     ("cpus = nan", "above 0"),
+    ('log_limit = "1k"', 'at least "64k"'), ("log_limit = 10", '"none", or a size'), ('log_limit = "much"', '"none"'),
     ('read_only = "yes"', "true or false"), ('volumes = ["/data"]', 'write "NAME:/data"'),
     ('volumes = ["a b:/x"]', "name of a volume"), ('volumes = ["data:x"]', "absolute path"),
     ('volumes = ["data:/x:rx"]', "unknown option 'rx'"), ('command = "serve"', 'write ["serve"]'),

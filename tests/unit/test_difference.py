@@ -16,7 +16,7 @@ from ondemand_pkg.cli.main import cli
 from ondemand_pkg.comparing.difference import Difference, compare
 from ondemand_pkg.contents import package_of
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Resolved, TcpAddress, Volume
+from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Ready, ReadyKind, Resolved, TcpAddress, Volume
 
 OLD = Container("web", "web:1", "1.0", (Port(TcpAddress(None, 80), 8080), Port(TcpAddress(None, 81), 8081)),
                 env={"MODE": "a"}, volumes=(Volume("data", "/data"),))
@@ -73,6 +73,15 @@ def test_a_new_address_restarts_the_socket_and_a_gone_one_alone_does_not() -> No
 def test_what_only_units_say_waits_for_the_next_wake(changes: dict[str, Any]) -> None:
     found = difference(**changes)
     assert found.next_wake and not found.addresses
+
+
+def test_what_helpers_read_beside_the_units_is_told_too() -> None:
+    with_path = dataclasses.replace(OLD, ready=Ready(ReadyKind.HTTP, path="/a"))
+    found = difference(ready=Ready(ReadyKind.HTTP, path="/b"), old=with_path)
+    assert [str(change) for change in found.next_wake] == ['ready path: "/a" -> "/b"']
+    found = difference(log_limit=2**20)
+    assert [str(change) for change in found.next_container] == ['log_limit: "10485760" -> "1048576"']
+    assert not found.container and not found.next_wake
 
 
 def test_another_setting_of_the_socket_is_told_apart() -> None:

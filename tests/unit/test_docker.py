@@ -61,7 +61,7 @@ def test_the_spec_changes_with_what_the_container_is_made_from(keys: dict[str, A
 
 
 @pytest.mark.parametrize("keys", [{"version": "9"}, {"release": 2}, {"description": "x"}, {"maintainer": "a <b@c>"},
-                                  {"ports": (Port(TcpAddress(None, 81), 80),)}])
+                                  {"ports": (Port(TcpAddress(None, 81), 80),)}, {"log_limit": None}])
 def test_the_spec_stays_when_only_the_package_changes(keys: dict[str, Any]) -> None:
     assert declared(**keys)["spec"] == declared()["spec"]
 

@@ -218,7 +218,8 @@ class Wanted:
 
     def __init__(self, image: "str", is_carried: "bool", options: "Sequence[str]", volumes: "Sequence[str]",
                  kept_volumes: "Sequence[Tuple[str, str]]", environment: "Mapping[str, str]",
-                 secret_environment: "Mapping[str, str]", command: "Sequence[str]", specification: "str") -> "None":
+                 secret_environment: "Mapping[str, str]", command: "Sequence[str]", specification: "str",
+                 log_limit: "Optional[int]" = None) -> "None":
         self.image = image
         self.is_carried = is_carried  # no registry has it under this name, or a stranger has
         self.options = options
@@ -228,6 +229,7 @@ class Wanted:
         self.secret_environment = secret_environment  # kept out of what other users of the host can see
         self.command = command
         self.specification = specification
+        self.log_limit = log_limit  # bytes of output that the engine keeps, where it can bound them; None without a limit
 
 
 TYPE_CHECKING = False

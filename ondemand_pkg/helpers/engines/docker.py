@@ -18,6 +18,8 @@ NEVER = "0001-01-01T"  # when the engine says that a container was started which
 PATIENCE = 30.0  # seconds within which a request for a command inside must be answered
 PING_PATIENCE = 10.0  # seconds
 LONGEST_LINE = 8192  # bytes of the docker command's messages that are kept as one
+LOG_FILES = 2  # so that the last lines are there right after the older file was deleted
+LOG_DRIVERS = ("json-file", "local")  # those that write files, and take a limit
 ANONYMOUS = 64  # digits of a volume's name that nobody gave
 
 
@@ -201,7 +203,11 @@ class Docker(Engine):
 
     def own_options(self, wanted: "Wanted") -> "List[str]":
         """Return the options that this engine needs to make a container beside those that are declared."""
-        return []
+        chosen = [option for option in wanted.options if option.startswith(("--log-driver", "--log-opt"))]
+        # The administrator may have chosen a driver for all containers that keeps nothing here, and takes no such option.
+        if not wanted.log_limit or chosen or self.api.call("GET", "/info").get("LoggingDriver") not in LOG_DRIVERS:
+            return []
+        return ["--log-opt=max-size={}".format(wanted.log_limit // LOG_FILES), "--log-opt=max-file={}".format(LOG_FILES)]
 
     def name_of(self, image: "str") -> "str":
         """Return the name by which the engine has an image, or gets it."""
