@@ -16,7 +16,7 @@ DIRECTORY = Path(__file__).parent.parent / "helpers"
 
 # The programs that ask the engine, and those that don't.
 _ASKING, _OTHERS = ("container", "look", "run", "waitport"), ("addresses",)
-_MODULES = ("children", "control", "declared", "engines/__init__", "holders", "linked", "moving", "names", "outcome",
+_MODULES = ("children", "control", "declared", "engines/__init__", "holders", "linked", "listening", "moving", "names", "outcome",
             "own_sockets", "pools", "process", "record", "required", "run_life", "run_states", "states", "steps", "words")
 _PROXIES = {
     RELAY: ("relay", ("carriers/__init__", "carriers/arriving", "carriers/clients", "carriers/ends", "carriers/streams", "loop",

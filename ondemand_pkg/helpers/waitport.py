@@ -18,6 +18,7 @@ import select
 import sys
 import time
 
+import listening
 import words
 from control import Client
 from process import Failure, usage
@@ -66,8 +67,9 @@ def passed(check: "Check", engine: "Engine", life: "str", deadline: "float", tim
         if not engine.is_alive(life):
             return False
         if time.monotonic() > deadline:
-            raise Failure('timed out after {:g} s waiting for the container to {} ({}); if it needs longer, '
-                          'declare {}'.format(timeout, check.what, check.last, form))
+            where = listening.instead(engine.process(life), check.ports) if isinstance(check, (Choice, Probe)) else ""
+            raise Failure('timed out after {:g} s waiting for the container to {} ({}); {}if it needs longer, '
+                          'declare {}'.format(timeout, check.what, check.last, where, form))
     return True
 
 
@@ -121,6 +123,7 @@ class Choice:
 
     def __init__(self, addresses: "List[str]", ports: "List[int]") -> "None":
         self.address = addresses[0]
+        self.ports = ports
         self.probes = [Probe(address, port) for address in addresses for port in ports]
         self.what = "listen on {}".format(" or ".join(show(*probe.target) for probe in self.probes))
 
@@ -168,6 +171,7 @@ class Probe:
     def __init__(self, address: "str", port: "int") -> "None":
         self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.target = (address, port)
+        self.ports = [port]
         self.what = "listen on {}".format(show(address, port))
         self.patience = 0.01
         self.attempt: "Optional[Socket]" = None

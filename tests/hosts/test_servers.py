@@ -128,6 +128,7 @@ def test_a_container_that_never_listens_is_told_with_what_was_waited_for(site: M
     site.clients(1, ("127.0.0.1", 8010))
     said = site.journal("ondemand-deaf-container")
     assert "ondemand-deaf: timed out after 1 s waiting for the container to listen on 172.17.0." in said and ":9 (" in said
+    assert "; it listens on 80: correct its port in 'ports'; if it needs longer" in said
 
 
 def test_an_image_that_cant_be_had_is_told_with_what_the_engine_said(site: Machine) -> None:

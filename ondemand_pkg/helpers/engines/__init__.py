@@ -148,6 +148,10 @@ class Engine:
         """Return whether that run of a workload goes on; asks no more than the kernel where it can."""
         raise NotImplementedError
 
+    def process(self, life: "str") -> "Optional[int]":
+        """Return a process of this host in that run of a workload; None where there is none, or the engine does not tell."""
+        return None
+
     def addresses(self, seen: "Seen") -> "List[str]":
         """Return the addresses at which the host reaches a workload: one, or an IPv4 and an IPv6 one.  Raises Failure."""
         raise NotImplementedError

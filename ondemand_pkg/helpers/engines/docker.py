@@ -84,6 +84,9 @@ class Docker(Engine):
     def is_alive(self, life: "str") -> "bool":
         return is_alive(int(life))
 
+    def process(self, life: "str") -> "Optional[int]":
+        return int(life)
+
     def addresses(self, seen: "Seen") -> "List[str]":
         details = seen.known
         mode = details["HostConfig"]["NetworkMode"]
