@@ -41,7 +41,8 @@ def server() -> Iterator[Callable[..., int]]:
 
 
 @pytest.mark.parametrize(("where", "expected"), [
-    ([], "it does not listen on any port so far; "), (["127.0.0.1", "80"], "it listens on 127.0.0.1:80, which only the container"),
+    ([], "it does not listen on any port so far; "),
+    (["127.0.0.1", "80"], "it listens on 127.0.0.1:80, which only the container"),
     (["::1", "80"], "it listens on [::1]:80, which only the container"),
     (["0.0.0.0", "8080"], "it listens on 8080: correct its port"),
     (["::", "9000", "0.0.0.0", "8080"], "it listens on 8080, 9000: correct its port in 'ports'"),
