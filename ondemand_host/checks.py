@@ -34,6 +34,8 @@ class Trouble(NamedTuple):
 
 def listening(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":
     """Check that the socket listens, now and after the next boot."""
+    if not package.listens:
+        return
     unit, name = units.get(package.socket, Unit()), package.socket
     if unit.load != "loaded":
         if unit.load == "masked":
@@ -56,7 +58,7 @@ def listening(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Troub
 
 def unit_files(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":
     """Check that systemd has the package's own units, as they are on the disk, and that nothing vital is overridden."""
-    names = (package.socket, package.proxy, package.container)
+    names = package.units
     for name in names:
         unit = units.get(name, Unit())
         if unit.load == "masked":
@@ -182,6 +184,16 @@ def required(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
                           "install the package ondemand-{}".format(name))
 
 
+def accompanied(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
+    """Check that what a companion is started for is installed."""
+    missing = [name for name in package.companion_of
+               if not os.path.isdir(os.path.join(os.path.dirname(package.helpers), "ondemand-" + name))]
+    if package.companion_of and len(missing) == len(package.companion_of):
+        yield Trouble(WARNING, "it is a companion of {}, which {} not installed, so nothing starts it".format(
+            " and ".join(map(repr, missing)), "is" if len(missing) == 1 else "are"),
+            "install the package ondemand-{}".format(missing[0]))
+
+
 def helpers(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
     """Check that the helpers are not those of an older release."""
     if package.built_by is None or numbers(package.built_by) < numbers(__version__):
@@ -218,7 +230,7 @@ def of_host() -> "Iterator[Trouble]":
         yield Trouble(WARNING, "the journal is not running, so no wake is recorded", "systemctl start systemd-journald")
 
 
-OF_SERVICE = (listening, unit_files, engine, environment_file, host_directories, required, helpers, last_wake)
+OF_SERVICE = (listening, unit_files, engine, environment_file, host_directories, required, accompanied, helpers, last_wake)
 
 
 def numbers(version: "str") -> "Tuple[int, ...]":

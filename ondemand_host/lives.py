@@ -38,7 +38,7 @@ def wake(packages: "Sequence[Installed]") -> "Iterator[Outcome]":
     """Wake some services at once, and wait for each until it is ready."""
     begin = time.monotonic()
     before = _states(packages)
-    starts = {one.name: subprocess.Popen(["systemctl", "start", one.proxy, one.container], stdin=subprocess.DEVNULL,
+    starts = {one.name: subprocess.Popen(["systemctl", "start"] + list(one.units[-2:]), stdin=subprocess.DEVNULL,
                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for one in packages}
     for one in packages:
         _, said = starts[one.name].communicate()

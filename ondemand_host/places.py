@@ -17,12 +17,26 @@ _ENDINGS = ("-container.service", ".service", ".socket")
 
 
 class Installed(NamedTuple):
-    """A package of this host: declared name, stem of its units; if it says so, the release that built it and its version."""
+    """A package of this host: declared name, stem of its units; if it says so, the release that built it and its version.
+
+    ``companion_of`` are the services that a companion is started for.
+    """
 
     name: "str"
     stem: "str"
     built_by: "Optional[str]" = None
     version: "Optional[str]" = None
+    companion_of: "Tuple[str, ...]" = ()
+
+    @property
+    def listens(self) -> "bool":
+        """Whether a socket listens for it; else it has a unit of the container alone."""
+        return not self.companion_of
+
+    @property
+    def units(self) -> "Tuple[str, ...]":
+        """The units that each package of its kind has, what listens first, the container last."""
+        return (self.socket, self.proxy, self.container) if self.listens else (self.container,)
 
     @property
     def socket(self) -> "str":
@@ -75,7 +89,8 @@ def installed() -> "Dict[str, Installed]":
             declared = declaration(name)
             built_by, version = (value if isinstance(value, str) else None
                                  for value in (declared.get("built_by"), declared.get("version")))
-            found[name] = Installed(name, str(declared["container"]), built_by, version)
+            companion_of = tuple(map(str, declared.get("companion_of") or ()))
+            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

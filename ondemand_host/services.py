@@ -16,6 +16,7 @@ from ondemand_host.stacks import Application, applications
 from ondemand_host.systemd import Record, Unit
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds in which clients are rejected, as helpers/relay_life.py has it
+COMPANION_BACK_OFF = 1.0  # seconds until a companion that has ended is started again, as helpers/companions.py has it
 ASK_TIMEOUT = 1.0  # seconds in which a proxy answers with its numbers
 JOURNAL, IDLE, CONTAINERS = "journal", "idle_left", "containers"  # what a user may not be allowed to read
 CLOCK_BOOTTIME = 7  # Python names it from 3.7 on
@@ -39,6 +40,7 @@ class Service(NamedTuple):
     since the epoch; ``failures`` None: not to be read.  ``built_by`` is the release of ondemand-pkg whose helpers are installed,
     ``version`` the package's own, both None where the package (of 0.1.0) does not say.  ``enabled``: whether it listens after the
     next boot.  ``without_proxy``: its container service was started by hand, so nothing counts its traffic.
+    ``companion_of``: the services that a companion, which does not listen, is started for.
     """
 
     name: "str"
@@ -57,6 +59,7 @@ class Service(NamedTuple):
     without_proxy: "bool" = False
     stem: "str" = ""
     version: "Optional[str]" = None
+    companion_of: "Tuple[str, ...]" = ()
 
 
 class Survey(NamedTuple):
@@ -97,7 +100,7 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
     listening, container = units.get(package.socket, Unit()), units.get(package.container, Unit())
     proxy, listen = units.get(package.proxy, Unit()), listening.listen + units.get(package.shared_socket, Unit()).listen
     in_a_row, ended = last_end(package.state)
-    state = state_of(listening, container, in_a_row, package.stem in running)
+    state = state_of(listening if package.listens else None, container, in_a_row, package.stem in running)
     wakes, failures = [one for one in past if not one.failed], [one for one in past if one.failed]
     now = time.time()
     return Service(
@@ -108,19 +111,24 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
         # The file of the last end is older than a container that is ready.
         failures_in_a_row=0 if state in ("awake", "paused") else in_a_row,
         last_failure=failures[0] if failures else None,
-        next_attempt=now + max(0.0, ended + back_off_after(in_a_row) - time.clock_gettime(CLOCK_BOOTTIME))
-        if state == "failing" else None, built_by=package.built_by, enabled=listening.file_state.startswith("enabled"),
-        without_proxy=state == "awake" and proxy.active not in _RUNNING, stem=package.stem, version=package.version)
+        next_attempt=now + max(0.0, ended + back_off_after(in_a_row, package.listens) - time.clock_gettime(CLOCK_BOOTTIME))
+        if state == "failing" else None, built_by=package.built_by,
+        enabled=not package.listens or listening.file_state.startswith("enabled"),
+        without_proxy=state == "awake" and package.listens and proxy.active not in _RUNNING, stem=package.stem,
+        version=package.version, companion_of=package.companion_of)
 
 
-def state_of(listening: "Unit", container: "Unit", failures_in_a_row: "int", is_running: "bool" = False) -> "str":
-    """Return the state of a service; ``is_running`` is the engine's word about its container."""
+def state_of(listening: "Optional[Unit]", container: "Unit", failures_in_a_row: "int", is_running: "bool" = False) -> "str":
+    """Return the state of a service; ``is_running`` is the engine's word about its container.
+
+    ``listening`` is None for one that has no socket.
+    """
     if container.active in _RUNNING:
         is_paused = container.active == "active" and container.status == "paused"  # helpers/run.py
         return "paused" if is_paused else _RUNNING[container.active]
     if is_running:
         return "unmanaged"
-    if listening.active not in ("active", "activating", "reloading"):
+    if listening is not None and listening.active not in ("active", "activating", "reloading"):
         return "closed" if listening.file_state.startswith("enabled") else "disabled"
     return "failing" if failures_in_a_row else "asleep"
 
@@ -135,9 +143,9 @@ def last_end(state_directory: "str") -> "Tuple[int, float]":
         return 0, 0.0
 
 
-def back_off_after(failures: "int") -> "float":
-    """Return for how many seconds clients are rejected after so many failures in a row."""
-    return float(min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** min(failures - 1, 16)))
+def back_off_after(failures: "int", listens: "bool" = True) -> "float":
+    """Return for how many seconds clients are rejected, or a companion is left alone, after so many failures in a row."""
+    return max(0.0 if listens else COMPANION_BACK_OFF, min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** min(failures - 1, 16)))
 
 
 def statistics(milliseconds: "Sequence[int]") -> "Optional[Statistics]":

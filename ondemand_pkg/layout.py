@@ -16,6 +16,7 @@ LINTIAN = "/usr/share/lintian"
 DOORS = "/run/ondemand.doors"  # as in helpers/names.py
 DOOR = "/run/ondemand.door"  # where each relay sees its own
 PREFIX = "ondemand-"  # of every package of this project
+ATTENDANTS = f"{LIBEXEC}/ondemand"  # as in helpers/names.py; no package has a directory of that name, which ends in a NAME
 SHARED_RANGE = ipaddress.IPv4Network("198.18.0.0/15")  # of addresses at which containers reach each other; RFC 2544
 SHARED_NAMESPACE = "/run/netns/ondemand"  # the network that has them
 HOST_IN_SHARED = "169.254.77.1"  # the host's address in it, behind which all clients are
@@ -48,6 +49,11 @@ def shared_address(name: str) -> str:
 def helpers(package: str) -> str:
     """Return the directory of a package's helpers."""
     return f"{LIBEXEC}/{package}"
+
+
+def attendant(service: str, name: str) -> str:
+    """Return the file by which a service finds a companion or a task of it, both by their declared names."""
+    return f"{ATTENDANTS}/{service}/{name}"
 
 
 def specification(package: str) -> str:

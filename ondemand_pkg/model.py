@@ -92,6 +92,7 @@ class ReadyKind(enum.Enum):
     HEALTHCHECK = "healthcheck"
     EXEC = "exec"
     LOG = "log"
+    STARTED = "started"
 
 
 @frozen
@@ -201,6 +202,8 @@ class Container:
     address: ipaddress.IPv4Address | None = None
     aliases: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    companion_of: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
     metrics: str = ""
     pin: bool = False
@@ -212,6 +215,16 @@ class Container:
     def pauses(self) -> bool:
         """Whether the container sleeps paused, not stopped."""
         return self.idle is not None and self.idle_action == "pause"
+
+    @property
+    def listens(self) -> bool:
+        """Whether systemd listens for it; else nothing connects to it, and it has no socket, proxy or door."""
+        return bool(self.ports or self.expose)
+
+    @property
+    def attendances(self) -> dict[str, str]:
+        """What it is, in the words of helpers/attending.py, to each service that it is started for, by its declared name."""
+        return {name: "companion before" if name in self.before else "companion" for name in self.companion_of}
 
     @property
     def package_name(self) -> str:
@@ -251,7 +264,7 @@ class Container:
     @property
     def has_door(self) -> bool:
         """Whether the proxy asks for the container, and is not started together with it."""
-        return self.proxy == RELAY
+        return self.listens and self.proxy == RELAY
 
     @property
     def container_name(self) -> str:

@@ -171,6 +171,9 @@ def _across(declared: Sequence[Declared]) -> Iterator[tuple[Declared, str, str]]
                 yield one, "requires-misspelt", f"none of the files declares {name!r}, but one declares {near[0]!r}"
             else:
                 yield one, "requires-unknown", f"none of the files declares {name!r}"
+        for name in one.container.companion_of:
+            if name not in by_name:
+                yield one, "service-unknown", f"none of the files declares {name!r}"
         for link in one.container.links:
             if link.target not in by_name:
                 yield one, "links-unknown", f"none of the files declares {link.target!r}"

@@ -16,7 +16,7 @@ from ondemand_pkg.model import Container, Ready, ReadyKind, Stack
 
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
-_ORDER = ("image", "version", "release", "ports", "description")  # what a reader asks first
+_ORDER = ("image", "version", "release", "ports", "companion_of", "description")  # what a reader asks first
 
 
 def as_toml(container: Container) -> str:

@@ -16,8 +16,9 @@ DIRECTORY = Path(__file__).parent.parent / "helpers"
 
 # The programs that ask the engine, and those that don't.
 _ASKING, _OTHERS = ("container", "look", "run", "waitport"), ("addresses",)
-_MODULES = ("children", "control", "declared", "engines/__init__", "holders", "linked", "listening", "moving", "names", "outcome",
-            "own_sockets", "pools", "process", "record", "required", "run_life", "run_states", "states", "steps", "words")
+_MODULES = ("attending", "children", "companions", "control", "declared", "engines/__init__", "holders", "linked", "listening",
+            "moving", "names", "outcome", "own_sockets", "pools", "process", "record", "required", "run_life", "run_states",
+            "states", "steps", "words")
 _PROXIES = {
     RELAY: ("relay", ("carriers/__init__", "carriers/arriving", "carriers/clients", "carriers/ends", "carriers/streams", "loop",
                       "proxy_protocol", "relay_life", "relay_states")),
@@ -29,10 +30,9 @@ _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck
 
 def programs(container: Container) -> dict[str, str]:
     """Return the text of each program, by its name."""
-    proxy, _ = _PROXIES[container.proxy]
+    others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ())) if container.listens else ()
     return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in _ASKING},
-            **{name: render("libexec/program.j2", program=name, engine="")
-               for name in (*_OTHERS, proxy, *(("network",) if container.expose else ()))}}
+            **{name: render("libexec/program.j2", program=name, engine="") for name in others}}
 
 
 def texts(container: Container) -> dict[str, str]:
@@ -44,7 +44,7 @@ def texts(container: Container) -> dict[str, str]:
 
 def modules(container: Container) -> dict[str, bytes]:
     """Return the source of each module, by its path below the directory of the helpers."""
-    _, of_proxy = _PROXIES[container.proxy]
+    of_proxy = _PROXIES[container.proxy][1] if container.listens else ()
     of_engine = (f"engines/{module}" for module in MODULES)
     names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
              *(("metrics",) if container.metrics else ())]

@@ -49,23 +49,28 @@ def timestamp(declared: Container | Stack, environ: Mapping[str, str]) -> int:
 def package(resolved: Resolved, format: Format, time: int) -> Package:
     """Return the package of a container in one format, with ``time`` as its timestamp."""
     container = resolved.container
-    listening = ", ".join(map(str, [*(port.listen for port in container.ports), *container.exposed]))
-    metadata = described(
-        container, "container", time, f"Image {container.image}.",
-        f"systemd listens on {listening}; the first connection starts the {engine_of(container).title} container "
-        f"{container.container_name} from the image {container.image} and is answered by it.")
+    metadata = described(container, "container", time, f"Image {container.image}.", _purpose(container))
     metadata = dataclasses.replace(
         metadata, scripts=scripts(container, format),
         relations={format.depends: (*engine_of(container).depends[format], format.python, "systemd",
                                     *((format.iproute,) if container.expose else ()),
                                     *(layout.package_name(name) for name in container.requires),
                                     *getattr(container.depends, format.name))},
-        watched=watched(format))
+        watched=watched(format) if container.listens else "")
     entries = [*_common(resolved), *(deb_documents(metadata) if format.has_documents else ()),
-               *([_preset(container)] if format.has_presets else ()),
+               *([_preset(container)] if format.has_presets and container.listens else ()),
                *([Entry(posixpath.dirname(container.environment_file), Kind.DIRECTORY, 0o755)]
                  if format.owns_directories else ())]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
+
+
+def _purpose(container: Container) -> str:
+    what = f"the {engine_of(container).title} container {container.container_name} from the image {container.image}"
+    if container.companion_of:
+        return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes, and stopped when "
+                "the last of them sleeps.")
+    listening = ", ".join(map(str, [*(port.listen for port in container.ports), *container.exposed]))
+    return f"systemd listens on {listening}; the first connection starts {what} and is answered by it."
 
 
 def described(declared: Container | Stack, kind: str, time: int, change: str, paragraph: str) -> Package:
@@ -107,6 +112,7 @@ def _common(resolved: Resolved) -> list[Entry]:
         plain_file(layout.specification(container.package_name), engine_of(container).specification_file(resolved)),
         # The administrator keeps secrets in it.
         plain_file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),
+        *_attendances(container),
         *_image(resolved),
         Entry(layout.documents(container.package_name), Kind.DIRECTORY, 0o755),
         plain_file(f"{layout.documents(container.package_name)}/README",
@@ -115,6 +121,14 @@ def _common(resolved: Resolved) -> list[Entry]:
                    role=Role.DOC),
         plain_file(layout.declaration(container.package_name), as_toml(container), role=Role.DOC),
     ]
+
+
+def _attendances(container: Container) -> list[Entry]:
+    """Return what tells the services for which a container is started of it."""
+    told = {layout.attendant(service, container.name): text for service, text in container.attendances.items()}
+    directories = sorted({posixpath.dirname(path) for path in told} | ({layout.ATTENDANTS} if told else set()))
+    return [*(Entry(path, Kind.DIRECTORY, 0o755) for path in directories),
+            *(plain_file(path, f"{text}\n") for path, text in told.items())]
 
 
 def _image(resolved: Resolved) -> list[Entry]:

@@ -9,6 +9,7 @@ from ondemand_pkg import layout
 from ondemand_pkg.contents.rendering import render
 from ondemand_pkg.engines.choice import ENGINES, engines_of
 from ondemand_pkg.formats import Format
+from ondemand_pkg.formats.rpm import TRIGGER
 from ondemand_pkg.model import Container
 
 
@@ -23,4 +24,4 @@ def scripts(container: Container, format: Format) -> dict[str, str]:
     volumes = [volume.source for volume in container.volumes if volume.is_named] if container.purge_volumes else []
     return {name: render(f"scripts/{format.name}-{name}.j2", c=container, engine=possible[0], engines=ENGINES,
                          volumes=volumes, unit_directory=layout.UNITS, watched=watched(format))
-            for name in format.scripts}
+            for name in format.scripts if container.listens or name != TRIGGER}

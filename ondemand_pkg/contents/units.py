@@ -41,10 +41,11 @@ def units(container: Container) -> dict[str, str]:
         "host_in_shared": layout.HOST_IN_SHARED,
     }
     door = {container.door_unit: render("units/ondemand-container.socket.j2", **values)} if container.has_door else {}
+    proxy = {container.proxy_unit: render("units/ondemand.service.j2", **values)} if container.listens else {}
     return {
         **dict(_socket_units(container, values)),
         **door,
-        container.proxy_unit: render("units/ondemand.service.j2", **values),
+        **proxy,
         container.container_unit: render("units/ondemand-container.service.j2", **values),
         **({container.network_unit: render("units/ondemand-net.service.j2", **values)} if container.expose else {}),
     }

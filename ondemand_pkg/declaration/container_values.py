@@ -237,8 +237,8 @@ def _create_args(value: Any) -> tuple[str, ...]:
 
 CREATE_ARGS = Value("an array of options of 'docker create'", _create_args, dict(array(ARGUMENT).schema))
 
-READY_FORM = ('"tcp", or a table with one of tcp = true, "any" or ["PORT"], http = "/PATH" (status = 200), healthcheck = true, '
-              'exec = ["COMMAND"], log = "TEXT", and optionally timeout = "60s"')
+READY_FORM = ('"tcp", "started", or a table with one of tcp = true, "any" or ["PORT"], http = "/PATH" (status = 200), '
+              'healthcheck = true, exec = ["COMMAND"], log = "TEXT", started = true, and optionally timeout = "60s"')
 _URL_PATH = pattern(r"/[!-~]*", 'the path of a URL, such as "/healthz"')
 _TRUE = Value("true", lambda value: value if value is True else _refuse(value, "allowed: true"), {"const": True})
 
@@ -273,12 +273,15 @@ _READY_KINDS: Mapping[ReadyKind, tuple[Value, str]] = {
     ReadyKind.HEALTHCHECK: (_TRUE, ""),
     ReadyKind.EXEC: (array(ARGUMENT, 1), "argv"),
     ReadyKind.LOG: (line("a line that the container logs", 1000), "text"),
+    ReadyKind.STARTED: (_TRUE, ""),
 }
 
 
 def _ready(value: Any) -> Ready:
     if value == "tcp":
         return Ready()
+    if value == "started":
+        return Ready(ReadyKind.STARTED)
     if type(value) is str:
         raise Invalid(value, f"allowed: {READY_FORM}")
     expect(value, dict, READY_FORM)
@@ -307,7 +310,7 @@ def _ready(value: Any) -> Ready:
 
 
 READY = Value(READY_FORM, _ready, {
-    "oneOf": [{"const": "tcp"}] + [
+    "oneOf": [{"enum": ["tcp", "started"]}] + [
         {"type": "object", "additionalProperties": False, "required": [kind.value],
          "properties": {kind.value: dict(value.schema), "timeout": {"type": "string"},
                         **({"status": {"type": "integer"}} if kind is ReadyKind.HTTP else {})}}

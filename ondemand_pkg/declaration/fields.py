@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ondemand_pkg.declaration import container_values, network_values, package_values, refusals, values
+from ondemand_pkg.declaration import attendance, container_values, network_values, package_values, refusals, values
 from ondemand_pkg.declaration.capabilities import CAPABILITY
 from ondemand_pkg.declaration.rules import SILENCEABLE
 from ondemand_pkg.declaration.values import Value
@@ -82,7 +82,7 @@ FIELDS: tuple[Field, ...] = (
           "is first made, Docker where it has both, and stays with it.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
     Field("ports", values.array(container_values.PORT, 1), "Addresses that the host listens on, each forwarded to a port of the "
           "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER "
-          "(/run/web.sock:8080) for a Unix socket. Required unless 'expose' is declared.", '["80:8080"]'),
+          "(/run/web.sock:8080) for a Unix socket. Required unless 'expose' or 'companion_of' is declared.", '["80:8080"]'),
     Field("expose", network_values.EXPOSE, "TCP ports that other on-demand containers of the host reach, at an address of the "
           "container's own, under its declared name; nobody else reaches them.", '["8080"]'),
     Field("address", network_values.ADDRESS, "The address of what is exposed, where two containers would have the same one.",
@@ -92,6 +92,11 @@ FIELDS: tuple[Field, ...] = (
     Field("links", values.array(network_values.LINK), "On-demand containers that this one reaches by name: a connection wakes "
           "them. Links are no dependencies of the packages and have no order; cycles are allowed.",
           '["db", "cache:redis"]', "[]"),
+    Field("companion_of", values.array(NAME, 1), "Other containers, by declared name, next to which this one runs, such as the "
+          "application of a worker: it is started when one of them wakes and stopped when the last of them sleeps. A companion "
+          "has no ports.", '["web"]'),
+    Field("before", values.array(NAME, 1), "Those of 'companion_of' that start only once this one is ready; if it can't be "
+          "started, their wake fails.", '["web"]', "[]"),
     Field("command", values.array(values.ARGUMENT), "Command to run instead of the image's.",
           '["serve", "--fast"]'),
     Field("entrypoint", values.array(values.ARGUMENT), "Entry point to use instead of the image's; empty for none.",
@@ -121,7 +126,7 @@ FIELDS: tuple[Field, ...] = (
     Field("create_args", container_values.CREATE_ARGS, "Options passed to 'docker create' unchanged: for settings without "
           "a key here.", '["--shm-size=64m"]'),
     Field("ready", container_values.READY, "Readiness check; clients wait until it succeeds.",
-          '{ http = "/healthz" }', '"tcp"'),
+          '{ http = "/healthz" }', '"tcp", without ports "started"'),
     Field("idle", container_values.IDLE, "Stop the container after this long without traffic; \"never\" keeps it running "
           "once woken.", '"10min"', '"never"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps the container awake: data being transferred, or "
@@ -159,7 +164,7 @@ FOREIGN_KEYS = {
     "secrets": "write them into /etc/ondemand/NAME.env on each host",
     "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "append it to the "
     'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
-    **dict.fromkeys(("companion_of", "task", "before", "when", "schedule", "task_timeout"),
+    **dict.fromkeys(("task", "when", "schedule", "task_timeout"),
                     "not supported yet: what nothing connects to runs as a plain systemd unit or timer next to the packages"),
     "network_of": 'not supported yet; write create_args = ["--network=container:..."]',
     **dict.fromkeys(("excludes", "excludes_timeout"), "not supported yet; leave it out"),
@@ -191,6 +196,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             if arguments.get(key):
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
     yield from network_values.contradictions(arguments)
+    yield from attendance.contradictions(arguments)
     yield from refusals.of_container(arguments)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ondemand_pkg import formats
+from ondemand_pkg.declaration import attendance, network_values, text_file
 from ondemand_pkg.declaration import fields as known_fields
-from ondemand_pkg.declaration import network_values, text_file
 from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, STACK_FIELDS, Field, contradictions, name_fault
 from ondemand_pkg.declaration.toml_faults import syntax_fault
 from ondemand_pkg.declaration.toml_lines import KeyLines
@@ -137,16 +137,17 @@ class _File:
         arguments = self._arguments(("container", name), table, defaults, FIELDS)
         if arguments is None:
             return
-        if not {"ports", "expose"} & table.keys():
-            self.fault("missing", f"write ports = {BY_KEY['ports'].example}, or expose = {BY_KEY['expose'].example} for other "
-                       "containers alone", "container", name, "ports")
+        if not {"ports", "expose", "companion_of"} & table.keys():
+            self.fault("missing", f"write ports = {BY_KEY['ports'].example}, expose = {BY_KEY['expose'].example} for other "
+                       f"containers alone, or companion_of = {BY_KEY['companion_of'].example} where nothing connects to it",
+                       "container", name, "ports")
         for key, why, remedy in contradictions(arguments):
             self.fault(why, remedy, "container", name, key)
         self.reaching[name] = arguments
         self.listening.append((name, arguments.get("ports", ())))
         self.requiring[name] = arguments.get("requires", ())
         if len(self.faults) == faults:
-            self.containers.append(Container(name=name, **arguments))
+            self.containers.append(Container(name=name, **arguments, **attendance.default_ready(arguments)))
 
     def _stack(self, name: str, table: Any, defaults: dict[str, Any]) -> None:
         faults = len(self.faults)
@@ -299,6 +300,7 @@ def _stacks(files: list[_File]) -> Iterator[Stack]:
         for name, arguments in file.reaching.items():
             named = [("requires", other, other) for other in arguments.get("requires", ())]
             named += [("links", link.target, str(link)) for link in arguments.get("links", ())]
+            named += [("companion_of", other, other) for other in arguments.get("companion_of", ())]
             for key, other, written in named:
                 if other in stacks - known:
                     file.fault(f'"{other}" is a stack', "name the members that are to be woken", "container", name, key,
@@ -348,8 +350,10 @@ def _find_clashes(files: list[_File]) -> None:
 
 
 def _find_circles(files: list[_File]) -> None:
-    """Find containers that would wait for each other, each circle once; names of other declarations end a search."""
-    requiring = {name: required for file in reversed(files) for name, required in file.requiring.items()}
+    """Find containers that would wait for each other or keep each other awake, each circle once; unknown names end a search."""
+    places = {name: file for file in reversed(files) for name in file.reaching}
+    needing = attendance.needing({name: arguments for file in reversed(files) for name, arguments in file.reaching.items()})
+    requiring = {name: tuple(others) for name, others in needing.items() if name in places}
     suspects = _on_circles(requiring)
     told: set[str] = set()
     for file in files:
@@ -358,8 +362,13 @@ def _find_circles(files: list[_File]) -> None:
             if circle and told.isdisjoint(circle):
                 told.update(circle)
                 way = circle if len(circle) <= 20 else [*circle[:10], f"({len(circle) - 11} more)", circle[-1]]
-                file.fault(f"dependency cycle {' -> '.join([*way, name])}: each would wait for the next one",
-                           "leave one of these names out", "container", name, "requires", found=[*circle, name][1])
+                other = [*circle, name][1]
+                place, key = needing[name][other]
+                does = "wait for the next one" if all(needing[one][after][1] == "requires" for one, after in zip(
+                    circle, [*circle[1:], name], strict=True)) else "keep the next one awake"
+                places[place].fault(f"dependency cycle {' -> '.join([*way, name])}: each would {does}",
+                                    "leave one of these names out", "container", place, key,
+                                    found=other if place == name else name)
 
 
 def _on_circles(requiring: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:

@@ -70,6 +70,9 @@ RULES = {rule.name: rule for rule in (
     Rule("links-unknown", Severity.WARNING, "links", "None of the given files declares the linked container. Its name leads to "
          "an address at which nothing listens, unless a package of that name is installed.",
          "check all files of the site together, or correct the name"),
+    Rule("service-unknown", Severity.WARNING, "companion_of", "None of the given files declares the container for which this one "
+         "is started. Without a package of that name it never runs.",
+         "check all files of the site together, or correct the name"),
     Rule("requires-misspelt", Severity.WARNING, "requires", "None of the given files declares the required container, but one "
          "declares a name that differs in a letter. A package that requires one that does not exist can't be installed.",
          "correct the name, or check all files of the site together"),

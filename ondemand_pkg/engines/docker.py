@@ -66,7 +66,7 @@ def specification(resolved: Resolved) -> dict[str, Any]:
         **({"links": [str(link) for link in container.links]} if container.links else {}),
     }
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
-    required = {"requires": list(container.requires)} if container.requires else {}
+    required = {key: list(getattr(container, key)) for key in ("requires", "companion_of") if getattr(container, key)}
     limited = {"log_limit": container.log_limit} if container.log_limit is not None else {}
     return {**declared, "ready": readiness(container), **required, **limited, "built_by": __version__,
             "version": f"{container.version}-{container.release}",

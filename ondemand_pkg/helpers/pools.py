@@ -8,6 +8,7 @@ import _socket
 import os
 import sys
 
+from attending import attendants
 from linked import LINKS, links_of, own_host
 from names import HERE, NAME, units_of
 
@@ -20,7 +21,10 @@ def is_held(engine: "Engine", here: "str" = HERE) -> "bool":
     own = own_host(here)
     if own is None:
         return False
+    companions = attendants()  # they end with this one
     for name in linkers(here):
+        if name in companions:
+            continue
         seen = engine.look(units_of(name))
         if seen is not None and seen.is_running and not seen.is_paused and is_connected(seen.life, own[0]):
             return True

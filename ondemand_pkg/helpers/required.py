@@ -8,12 +8,14 @@ import os
 import time
 
 import words
+from attending import awaited
 from control import Client
 from names import NAME, units_of
 from outcome import begin_of_process, last_end, now
 from process import Failure
 
 HELPERS, STATE = "/usr/libexec/ondemand-", "/run/ondemand-"  # directories of another package, but for its name
+PROXIES = ("relay", "proxyd")  # one of these programs has each package to whose container clients connect
 LOOK = 0.005  # seconds until it is looked again whether its `run` is there
 PATIENCE = 30.0  # seconds in which its `run` must come, be it that it was just being stopped
 SURPRISE = 1.0  # seconds after which it is woken once more: it may have ended in the moment in which this wake began
@@ -22,10 +24,11 @@ MOMENT = 0.09  # seconds: what ended that much before this process began has end
 
 
 class Required:
-    """Those that the workload of this package requires."""
+    """Those that the workload of this package requires; once they are ready, its companions."""
 
-    def __init__(self, names: "Sequence[str]") -> "None":
+    def __init__(self, names: "Sequence[str]", companions: "Optional[Companions]" = None) -> "None":
         self.names = names
+        self.companions = companions
         self.held: "List[Client]" = []  # connections that keep them awake
 
     def hold(self, wakes: "bool") -> "None":
@@ -33,19 +36,23 @@ class Required:
         if self.names:
             refuse_cycle(self.names)
             self.held = [await_ready(name, wakes) for name in self.names]
+        if self.companions is not None:
+            self.companions.hold()
 
     def release(self) -> "None":
         for connection in self.held:
             connection.close()
+        if self.companions is not None:
+            self.companions.release()
 
 
-def await_ready(name: "str", wakes: "bool") -> "Client":
+def await_ready(name: "str", wakes: "bool", kind: "str" = "required container") -> "Client":
     """Return a connection to the container's `run`, which keeps it awake; raise Failure where it can't be woken.
 
-    ``wakes`` tells whether it has to be woken first, or systemd does that.
+    ``wakes`` tells whether it has to be woken first, or systemd does that; ``kind`` is what it is called.
     """
     if not os.path.isdir(HELPERS + name):
-        raise Failure("the required container {0!r} is not installed; install ondemand-{0}".format(name))
+        raise Failure("the {1} {0!r} is not installed; install ondemand-{0}".format(name, kind))
     state = STATE + name
     begin = now() if wakes else begin_of_process()
     since, woken = time.monotonic(), False
@@ -69,8 +76,7 @@ def await_ready(name: "str", wakes: "bool") -> "Client":
             woken = True
             wake(name)
         time.sleep(LOOK)
-    raise Failure("the required container {!r} could not be started; see 'journalctl -u {}-container'".format(
-        name, units_of(name)))
+    raise Failure("the {} {!r} could not be started; see 'journalctl -u {}-container'".format(kind, name, units_of(name)))
 
 
 def refuse_cycle(required: "Sequence[str]") -> "None":
@@ -95,7 +101,7 @@ def required_by(name: "str") -> "List[str]":
 
     try:
         with open(HELPERS + name + "/container.json", "rb") as stream:
-            return list(json.loads(stream.read().decode("ascii")).get("requires", []))
+            return list(json.loads(stream.read().decode("ascii")).get("requires", [])) + awaited(name)
     except (OSError, ValueError):
         return []  # its package is not there, which is reported when it is awaited
 
@@ -115,9 +121,13 @@ def is_ready(control: "Client") -> "bool":
 def wake(name: "str") -> "None":
     import subprocess
 
-    subprocess.call(["systemctl", "--no-block", "start", units_of(name) + ".service", units_of(name) + "-container.service"])
+    proxies = [units_of(name) + ".service"] if any(
+        os.path.exists("{}{}/{}".format(HELPERS, name, proxy)) for proxy in PROXIES) else []
+    subprocess.call(["systemctl", "--no-block", "start"] + proxies + [units_of(name) + "-container.service"])
 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Sequence, Set
+    from typing import List, Optional, Sequence, Set
+
+    from companions import Companions

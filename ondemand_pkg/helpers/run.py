@@ -1,14 +1,14 @@
 """run - start the container, forward its output, exit with its exit status.
 
-Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [-- ARGUMENT...]
+Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--started] [-- ARGUMENT...]
 
 The main process of the container service (ExecStart=).  A client is waiting: what can wait until the engine
 starts the workload comes after it.  Knows the order of a start, and from where each event of a life comes; hides waiting.  What
 the events mean is in run_life.py.  A workload that is not there as declared is made by `container wake`.
 
 With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text of
-container.json; each --require names the container of another package that must be ready before.  What follows -- is for
-waitport.
+container.json; each --require names the container of another package that must be ready before.  A --companion has no ports, and
+ends once no other service holds it; with --started it is ready at once.  What follows -- is for waitport.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -17,6 +17,7 @@ import select
 import time
 
 from children import Told, make_container, restart_service, wait_beside
+from companions import Companions
 from control import Server
 from declared import read_environment, specification
 from engines import EngineDown, EngineError, Seen, chosen
@@ -26,13 +27,15 @@ from outcome import tell_begun
 from process import Failure, Lock, say, usage, write_all
 from required import Required
 from run_life import Life
-from run_states import BEGUN, ENDED, GAVE_UP, LISTENS, PREPARING, RETURNED, STARTED, STARTING, TERM
+from run_states import AWAKE, BEGUN, ENDED, GAVE_UP, IDLE, LISTENS, PREPARING, RETURNED, STARTED, STARTING, TERM
 from steps import Steps
 from words import FAILED
 
 ENGINE_RETURN = 60.0  # seconds in which an engine that went away while its workloads live on may come back
 ENGINE_LOOK = 0.1  # seconds until it is looked again whether it is back
 SPARE_FILES = 4  # descriptors, without which a failure could not be told where no more can be opened
+LONELY = 30.0  # seconds in which another service must come to hold a companion that was started
+NOWHERE = ["-"]  # the addresses of a workload to which nothing connects
 KILLED = 128 + 9  # the status of what was killed
 
 
@@ -40,13 +43,18 @@ class Run:
     """The process: where the events of a life come from."""
 
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
-                 waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None) -> "None":
+                 waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
+                 is_ready_at_once: "bool" = False) -> "None":
         self.spare_files = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
         self.engine = engine
         self.control = Server()
         self.steps = Steps(self.control, metrics_directory)
-        self.life = Life(PREPARING, engine, self.control, self.steps, pauses, Required(required), self.is_declared,
-                         restart_service, self.current_addresses)
+        self.companions = Companions()
+        self.life = Life(PREPARING, engine, self.control, self.steps, pauses, Required(required, self.companions),
+                         self.is_declared, restart_service, self.current_addresses)
+        self.life.is_companion = self.is_companion = is_companion
+        self.is_ready_at_once = is_ready_at_once
+        self.held_until: "Optional[float]" = None  # when a companion that no service holds ends
         self.by_log = by_log
         self.waiting = waiting  # the arguments of waitport
         self.waitport: "Optional[int]" = None  # a descriptor that ends with it
@@ -63,7 +71,7 @@ class Run:
             self.life.addresses = self.addresses(seen)
             self.life.token = seen.life
             self.life.happen(STARTED)
-            if self.log is not None and self.log.seen:
+            if self.is_ready_at_once or self.log is not None and self.log.seen:
                 self.life.happen(LISTENS)
         while True:
             self.attend(output)
@@ -113,6 +121,8 @@ class Run:
         """Return the workload's addresses, without those that lead clients back to a socket unit.  Raises Failure."""
         from own_sockets import is_local, without_own
 
+        if self.is_companion:
+            return NOWHERE
         found = self.engine.addresses(seen)
         if self.waiting and any(map(is_local, found)):
             import waitport
@@ -174,11 +184,12 @@ class Run:
         while self.life.state != ENDED:
             if output.has_more():
                 self.write(output.read() or [], output)
-            for descriptor in self.control.descriptors():
+            patience = self.see_to_time()
+            for descriptor in self.control.descriptors() + self.companions.descriptors():
                 if descriptor not in known:
                     poll.register(descriptor, select.POLLIN)
                     known.add(descriptor)
-            for descriptor, _ in poll.poll(self.steps.see_to_record()):
+            for descriptor, _ in poll.poll(patience):
                 if descriptor == self.waitport:
                     poll.unregister(descriptor)
                     self.waitport_has_ended()
@@ -193,9 +204,26 @@ class Run:
                     self.write(pieces, output)
                 else:
                     self.hear(descriptor)
-                    if descriptor not in self.control.descriptors():
+                    if descriptor not in self.control.descriptors() + self.companions.descriptors():
                         poll.unregister(descriptor)
                         known.remove(descriptor)
+
+    def see_to_time(self) -> "Optional[int]":
+        """Do what is due; return after how many milliseconds something is due again, or None."""
+        moments = [self.steps.see_to_record(), self.companions.see_to(), self.see_to_holders() if self.is_companion else None]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def see_to_holders(self) -> "Optional[int]":
+        """Let a companion sleep that no service holds any more, or that none has come to hold."""
+        if self.control.holders:
+            self.held_until = 0.0
+        elif self.life.state == AWAKE:
+            if self.held_until is None:
+                self.held_until = time.monotonic() + LONELY
+            if self.held_until > time.monotonic():
+                return int(1000 * (self.held_until - time.monotonic())) + 1
+            self.life.happen(IDLE)
+        return None
 
     def hear_signals(self) -> "None":
         try:
@@ -225,6 +253,9 @@ class Run:
                     self.life.happen(LISTENS)
 
     def hear(self, descriptor: "int") -> "None":
+        if descriptor in self.companions.held:
+            self.companions.hear(descriptor)
+            return
         packet = self.control.heard(descriptor)
         if packet:
             self.life.hear(packet, descriptor)
@@ -301,8 +332,8 @@ def unforeseen(error: "Exception") -> "str":
     return "the program 'run' of this package failed: {}: {}{}".format(type(error).__name__, error, place)
 
 
-def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str]]":
-    pauses, by_log, left = False, False, list(argv)
+def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool]":
+    pauses, by_log, is_companion, is_ready_at_once, left = False, False, False, False, list(argv)
     required: "List[str]" = []
     metrics_directory = None
     while left:
@@ -317,9 +348,13 @@ def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str],
             pauses = True
         elif option == "--log":
             by_log = True
+        elif option == "--companion":
+            is_companion = True
+        elif option == "--started":
+            is_ready_at_once = True
         else:
             raise ValueError(option)
-    return pauses, by_log, required, left, metrics_directory
+    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once
 
 
 def main(argv: "Sequence[str]", engine: "Engine") -> "int":

@@ -62,6 +62,7 @@ class Life(Machine):
         self.required = required
         self.is_declared = is_declared
         self.restart = restart
+        self.is_companion = False  # its services want it for as long as they are awake: it never ends on purpose
         self.workload = WORKLOAD  # by its name, and from its start on by what it is called for ever
         self.current_addresses = current_addresses
         self.addresses: "List[str]" = []
@@ -104,7 +105,8 @@ class Life(Machine):
         steady = self.ready_since is not None and time.monotonic() - self.ready_since >= STEADY
         # Somebody who restarts, kills or removes what was ready wants it to go on, or to be woken again.
         by_hand = seen.is_running or (seen.status in BY_SIGNAL and not seen.out_of_memory)
-        self.happen(GONE if steady or ((seen.status == 0 or by_hand) and not never_ready) else GONE_SOON, seen)
+        is_wanted = not self.is_companion and (seen.status == 0 or by_hand) and not never_ready
+        self.happen(GONE if steady or is_wanted else GONE_SOON, seen)
         if was_asked:
             return 1 if failed else 0
         return seen.status or (1 if never_ready else 0)

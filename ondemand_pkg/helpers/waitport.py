@@ -1,6 +1,6 @@
 """waitport - hold the proxy back until the container is ready.
 
-Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log] [--need any|PORT,...] PORT...
+Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log] [--need any|PORT,...] [PORT...]
 
 Runs next to `run`, begins as a copy of its process, and learns from it the workload's address once that is started.
 Checks every 2 ms whether the container still runs, and whether every PORT (with --need, one of them or those) accepts a TCP
@@ -47,7 +47,7 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
     try:
         choice = Choice(addresses, needed[:1] or ports)
         is_open = len(addresses) > 1 and kind != "log"
-        if (is_open or not needed) and not passed(choice, engine, life, deadline, timeout, form):
+        if ports and (is_open or not needed) and not passed(choice, engine, life, deadline, timeout, form):
             return 1
         if kind == "tcp" and len(needed) > 1:
             form += '; if it never does, ready = { tcp = "any" }'
@@ -80,7 +80,7 @@ def arguments(argv: "Sequence[str]") -> "Tuple[float, str, List[int], List[int]]
     """Return the timeout, the kind of check, all ports, and those that must listen: none where one of all is enough."""
     timeout, kind, need, words = 60.0, "tcp", "", list(argv)
     try:
-        while words[0].startswith("--"):
+        while words and words[0].startswith("--"):
             option, value = words.pop(0), words.pop(0)
             if option == "--timeout":
                 timeout = float(value)
@@ -91,6 +91,8 @@ def arguments(argv: "Sequence[str]") -> "Tuple[float, str, List[int], List[int]]
             else:
                 raise ValueError(option)
         ports = [int(word) for word in words]
+        if not ports and kind in ("tcp", "http"):
+            raise ValueError("no port")
         return timeout, kind, ports, [] if need == "any" else [int(port) for port in need.split(",")] if need else ports
     except (IndexError, ValueError):
         sys.exit(usage(__doc__))

@@ -181,7 +181,8 @@ def test_what_is_not_exported_stands_in_the_manifest_too(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("key", [field.key for field in FIELDS
-                                 if f"\n{field.key} = " not in SMALLEST and field.example != field.default])
+                                 if f"\n{field.key} = " not in SMALLEST and field.example != field.default
+                                 and field.key not in ("companion_of", "before")])
 def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     """Each key changes the objects, or is reported, or is about packages alone."""
     field = next(field for field in FIELDS if field.key == key)
@@ -191,6 +192,15 @@ def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     is_carried = made(tmp_path, declaration) != made(tmp_path, base)
     is_told = any(f": web: {key}: " in line for line in run(tmp_path, declaration).stderr.splitlines())
     assert (is_carried or is_told) is not (key in of_packages)
+
+
+def test_a_companion_becomes_a_deployment_and_it_is_said_that_nothing_starts_it(tmp_path: Path) -> None:
+    declaration = SMALLEST + '[container.worker]\nimage = "a:1"\nversion = "1"\ncompanion_of = ["web"]\nbefore = ["web"]\n'
+    objects = made(tmp_path, declaration)
+    assert ("Deployment", "worker") in objects and ("Service", "worker") not in objects
+    told = losses(tmp_path, declaration)
+    assert all(any(f": worker: {key}: nothing in Kubernetes does this by itself" in line for line in told)
+               for key in ("companion_of", "before"))
 
 
 def test_two_containers_of_one_name_in_kubernetes_are_refused(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def faults(directory: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    (WEB.replace('ports = ["80:80"]\n', ""), 'a.toml:1: container.web.ports: missing; write ports = ["80:8080"], or '
-     'expose = ["8080"] for other containers alone'),
+    (WEB.replace('ports = ["80:80"]\n', ""), 'a.toml:1: container.web.ports: missing; write ports = ["80:8080"], '
+     'expose = ["8080"] for other containers alone, or companion_of = ["web"] where nothing connects to it'),
     (WEB + "expose = [80]\n", 'a.toml:5: container.web.expose[0]: found 80; expected a string, not an integer; write "80"'),
     (WEB + 'expose = ["80", "80/tcp"]\n', 'a.toml:5: container.web.expose[1]: found "80"; it is exposed already; leave it out'),
     (WEB + 'expose = ["53/udp"]\n', 'a.toml:5: container.web.expose[0]: found "53/udp"; UDP is not supported yet; allowed: '
@@ -203,8 +203,7 @@ def test_status_tells_addresses_of_containers_from_those_of_the_host(address: st
     assert is_of_containers(address) is is_one
 
 
-@pytest.mark.parametrize("key", ["companion_of", "task", "before", "when", "schedule", "task_timeout", "network_of", "excludes",
-                                 "excludes_timeout"])
+@pytest.mark.parametrize("key", ["task", "when", "schedule", "task_timeout", "network_of", "excludes", "excludes_timeout"])
 def test_keys_that_are_not_supported_yet_say_so(tmp_path: Path, key: str) -> None:
     (told,) = faults(tmp_path, f'{WEB}{key} = ["db"]\n')
     assert told.startswith(f"a.toml:5: container.web.{key}: unknown key; not supported yet")

@@ -453,4 +453,5 @@ def test_a_container_that_runs_already_is_ready_where_its_log_has_the_text(by_lo
 @pytest.mark.parametrize("argv", [["x"], ["--require"], ["--pause", "--what"]])
 def test_a_call_that_makes_no_sense_shows_how_to_call_it(host: Host, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(argv, host.engine.engine()) == 2
-    assert capsys.readouterr().err == "Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [-- ARGUMENT...]\n"
+    assert capsys.readouterr().err == (
+        "Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--started] [-- ARGUMENT...]\n")

@@ -297,4 +297,4 @@ def test_a_call_that_makes_no_sense_shows_how_to_call_it(
         waitport.main(argv, engine.engine())
     assert caught.value.code == 2
     assert capsys.readouterr().err == ("Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log] "
-                                       "[--need any|PORT,...] PORT...\n")
+                                       "[--need any|PORT,...] [PORT...]\n")
