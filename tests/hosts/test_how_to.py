@@ -178,6 +178,13 @@ def test_firewalls_of_the_host_apply(tmp_path: Path) -> None:
         assert container_asks(machine) == "200\n"
 
 
+def test_reverse_proxies_wake_what_is_behind_them(tmp_path: Path) -> None:
+    need(*TOOLS, root=True)
+    with with_packages("caddy", "haproxy") as machine:
+        machine.sh("systemctl disable --now caddy haproxy; rm -f /etc/nginx/sites-enabled/*")
+        follow(typed(DOCS / "reverse-proxy.md"), Elsewhere(tmp_path, machine), machine)
+
+
 def test_a_fleet_takes_what_is_published_by_itself(new: Machine, tmp_path: Path) -> None:
     need("gpg")
     page = DOCS / "fleet.md"
