@@ -82,11 +82,13 @@ def packed(todo: Sequence[Job], directory: Path) -> Iterator[str]:
         yield from pool.map(pack, todo, chunksize=16)
 
 
-def write(todo: Sequence[Task], directory: Path, done: Callable[[], None] = lambda: None) -> list[Path]:
+def write(todo: Sequence[Task], directory: Path, done: Callable[[], None] = lambda: None,
+          finish: Callable[[Sequence[Path]], None] = lambda _: None) -> list[Path]:
     """Write packages into a directory, which is made if it is not there; return their paths.
 
     The packages are written under other names and renamed when all of them are complete, so that a failure
-    leaves what was there before.  ``done`` is called after each.  Raises OndemandError.
+    leaves what was there before.  ``done`` is called after each, ``finish`` with all of them before they appear.
+    Raises OndemandError.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -96,6 +98,7 @@ def write(todo: Sequence[Task], directory: Path, done: Callable[[], None] = lamb
             for name in packed([task.job(images) for task in todo], Path(temporary)):
                 names.append(name)
                 done()
+            finish([Path(temporary) / name for name in names])
             for name in names:
                 os.replace(Path(temporary) / name, directory / name)
     except OSError as error:

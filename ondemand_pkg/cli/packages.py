@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -24,19 +25,36 @@ from ondemand_pkg.formats import Format
 @FILES
 @OUTPUT
 @FORMAT
-def build_command(report: Report, files: tuple[str, ...], output: Path, formats: tuple[Format, ...]) -> None:
+@click.option("--key", default="", metavar="KEY", help="Sign each .rpm with this key of gpg's: its fingerprint or user ID.")
+def build_command(report: Report, files: tuple[str, ...], output: Path, formats: tuple[Format, ...], key: str) -> None:
     """Build the packages that declarations describe; print their paths."""
+    sign = _signing(key, formats)
     todo = packing.tasks(reader.read_site(files).packaged, formats, os.environ)
     if sys.stderr.isatty() and len(todo) >= packing.WORTH_PROCESSES:
         with click.progressbar(length=len(todo), label="packages", file=sys.stderr) as bar:
-            written = packing.write(todo, output, lambda: bar.update(1))
+            written = packing.write(todo, output, lambda: bar.update(1), finish=sign)
     else:
-        written = packing.write(todo, output)
+        written = packing.write(todo, output, finish=sign)
     for path in written:
         report.detail(f"{path}: {path.stat().st_size} bytes")
         report.result(path)
     report.next_step("next: copy a package to a host and install it with 'apt-get install ./FILE' or 'dnf install ./FILE', or "
                      "feed the site's repository with 'ondemand-pkg publish'")
+
+
+def _signing(key: str, formats: tuple[Format, ...]) -> Callable[[Sequence[Path]], None]:
+    """Return what signs the packages that can be signed.  Raises OndemandError where the key can't sign."""
+    if not key:
+        return lambda _: None
+    if not any(format.is_signed for format in formats):
+        raise click.UsageError("--key signs .rpm packages only; a .deb is signed by the index of its repository: "
+                               "'ondemand-pkg publish --key KEY'")
+    from ondemand_pkg.repository import gpg
+    from ondemand_pkg.repository.signed_files import sign_files
+
+    fingerprint = gpg.find(key).fingerprint
+    endings = tuple(f".{format.name}" for format in formats if format.is_signed)
+    return lambda paths: sign_files({path.name: path for path in paths if path.name.endswith(endings)}, fingerprint)
 
 
 @click.command("show", cls=OfDeclarations)

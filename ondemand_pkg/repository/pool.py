@@ -5,10 +5,8 @@ Knows which of them may go in and what each becomes there; hides copying, signin
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ondemand_pkg import layout, regular_file
@@ -20,10 +18,9 @@ from ondemand_pkg.repository import gpg
 from ondemand_pkg.repository.directory import now
 from ondemand_pkg.repository.generation import Additions
 from ondemand_pkg.repository.inspect import Facts, inspect
-from ondemand_pkg.repository.signing import signer
+from ondemand_pkg.repository.signed_files import sign_files
 from ondemand_pkg.repository.state import Item, State
 
-_BATCH = 64  # .rpms whose headers are in memory at once
 _WORTH_PROCESSES = 64  # fewer packages than this are read sooner than other processes have started
 
 
@@ -45,7 +42,7 @@ def bring(root: Path, after: State, packages: Sequence[Path], suite: str, incomi
                 held[path] = by
         shown.add(path)
         paths.append(path)
-    _sign(change, after.keys[0])
+    sign_files({path: file for path, file in change.files.items() if change.facts[path].format.is_signed}, after.keys[0])
     added = now()
     for path, facts in change.facts.items():
         with change.files.get(path, root / path).open("rb") as stream:
@@ -117,40 +114,3 @@ def _copy(source: Path, target: Path) -> Facts:
         shutil.copyfileobj(stream, copy, BLOCK)
         copy.seek(0)
         return inspect(source, copy)
-
-
-def _sign(change: Additions, key: str) -> None:
-    """Sign the .rpms that a change brings."""
-    files = [(path, file) for path, file in change.files.items() if change.facts[path].format.is_signed]
-    with signer(key, len(files)) as signed:
-        for start in range(0, len(files), _BATCH):
-            batch = files[start:start + _BATCH]
-            fronts, parts = [], []
-            for path, file in batch:
-                with _named(path), file.open("rb") as stream:
-                    fronts.append(read_rpm.front(stream))
-                    parts.append(rpmsign.signed_part(fronts[-1]))
-            for (path, file), front, signature in zip(batch, fronts, signed(parts), strict=True):
-                with _named(path):
-                    _replace_front(file, front, rpmsign.sign(front, signature))
-
-
-@contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise OndemandError(f"{path}: can't be signed: {error}") from None
-
-
-def _replace_front(file: Path, old: bytes, new: bytes) -> None:
-    """Replace what is in front of the payload of an .rpm."""
-    with file.open("r+b") as stream:
-        if len(new) == len(old):
-            stream.write(new)
-            return
-        stream.seek(len(old))
-        with file.with_suffix(".signed").open("wb") as longer:
-            longer.write(new)
-            shutil.copyfileobj(stream, longer, BLOCK)
-    os.replace(file.with_suffix(".signed"), file)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from requirements import need
+from signing import signer
 
 from .conftest import NGINX, TOOLS, built
-from .machine import DNF, Machine, boot_once, stub, unbooted
+from .machine import DNF, Failed, Machine, boot_once, stub, unbooted
 from .roots import ENDS, cache
 
 NO_SYSTEMD = "ondemand-nginx: systemd is not running; the first connection creates the container"
@@ -193,3 +194,22 @@ def test_where_the_address_is_taken(host: Machine, package: Path) -> None:
     host.run("systemctl", "stop", "holder")
     host.run("systemctl", "start", "ondemand-nginx.socket")
     assert host.get() == "200"
+
+
+def test_where_only_signed_packages_are_installed_one_that_was_signed_as_it_was_built_is(tmp_path: Path) -> None:
+    need(*TOOLS, "gpg", root=True)
+    (tmp_path / "nginx.toml").write_text(NGINX)
+    with signer() as one, unbooted(ENDS[-1]) as machine:
+        one.run("build", tmp_path / "nginx.toml", "--format", "rpm", "--output", tmp_path / "plain")
+        one.run("build", tmp_path / "nginx.toml", "--format", "rpm", "--output", tmp_path / "signed", "--key", one.key)
+        (plain, signed) = (next((tmp_path / name).iterdir()) for name in ("plain", "signed"))
+        key = tmp_path / "key.asc"
+        exported = subprocess.run(["gpg", "--armor", "--export", one.key], env=one.environ, capture_output=True, check=True)
+        key.write_bytes(exported.stdout)
+        machine.chroot("rpmkeys", "--import", *machine.copy_in(key))
+        strictly = ("rpm", "--define=_pkgverify_level signature", "--install", "--nodeps", "--noscripts", "--notriggers")
+        with pytest.raises(Failed, match="does not verify"):
+            machine.chroot(*strictly, *machine.copy_in(plain, to="/opt"))
+        machine.chroot(*strictly, *machine.copy_in(signed))
+        assert machine.chroot("rpm", "-q", "ondemand-nginx").startswith("ondemand-nginx-1.27.0-1")
+        assert plain.stat().st_size == signed.stat().st_size

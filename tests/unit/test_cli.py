@@ -39,6 +39,15 @@ def test_build_writes_one_format_where_told(work: Path) -> None:
     assert os.listdir(work / "out/of") == [NAMES[1]]
 
 
+def test_a_key_that_can_not_sign_builds_nothing(work: Path, tmp_path: Path) -> None:
+    need("gpg")
+    done = run("build", "--key", "nobody@example.com", "nginx.toml", cwd=work, env={"GNUPGHOME": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (1, "") and "gpg does not have this secret key" in done.stderr
+    assert not (work / "dist").exists()
+    done = run("build", "--key", "nobody@example.com", "--format", "deb", "nginx.toml", cwd=work)
+    assert done.returncode == 2 and "--key signs .rpm packages only" in done.stderr and "publish --key KEY" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["build", "source"])
 def test_a_fault_leaves_no_file_and_no_directory(work: Path, command: str) -> None:
     (work / "bad.toml").write_text(SMALLEST.replace("nginx]", "b]").replace("80:80", "81"))
