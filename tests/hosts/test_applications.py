@@ -13,7 +13,7 @@ from ondemand_pkg import layout
 from .conftest import TOOLS, built
 from .machine import Machine, fresh
 from .managers import Manager
-from .roots import SUITES
+from .roots import ENDS
 
 # Answers on every port of $PORTS with its name, and in brackets what each NAME:PORT of its arguments answers.
 PROGRAM = r"""
@@ -61,7 +61,7 @@ WHOLE = "web(api cache web)"
 LEFT = "ls /run/netns; ip -brief link show type veth; ip route show 198.18.0.0/15"  # what the network consists of
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(scope="module", params=ENDS)
 def host(request: pytest.FixtureRequest) -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh(request.param) as machine:

@@ -1,4 +1,4 @@
-"""From an installed package to the first answered request, on Debian 12 and 13, from the .deb and from the .rpm."""
+"""From an installed package to the first answered request: from the .deb on the oldest host, from the .rpm on the newest."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import NGINX, built
-from .machine import DNF, Machine
+from .conftest import NGINX, built, manager_on
+from .machine import Machine
+from .managers import Manager
+from .roots import ENDS
+
+shared = manager_on(f"{ENDS[0]}-deb", f"{ENDS[1]}-rpm")
 
 
-@pytest.fixture(scope="module", params=["deb", "rpm"])
-def installed(host: Machine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+@pytest.fixture(scope="module")
+def installed(shared: Manager, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A host on which ondemand-nginx has just been installed, and from which it is removed in the end."""
-    package = built(tmp_path_factory.mktemp("nginx"), NGINX)[f"{request.param}/nginx"]
-    if request.param == "deb":
-        host.apt_install(package)
-        yield host
-        host.run("apt-get", "purge", "-y", "ondemand-nginx")
-    else:
-        host.dnf_install(package)
-        yield host
-        host.run(*DNF, "remove", "ondemand-nginx")
+    shared.install(built(tmp_path_factory.mktemp("nginx"), NGINX)[f"{shared.kind}/nginx"])
+    yield shared.machine
+    shared.purge("ondemand-nginx")
 
 
 def sleep(machine: Machine) -> None:
