@@ -185,12 +185,14 @@ def required(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
 
 
 def accompanied(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
-    """Check that what a companion is started for is installed."""
-    missing = [name for name in package.companion_of
+    """Check that what a companion or a task is started for is installed."""
+    services = package.companion_of or package.task_before
+    missing = [name for name in services
                if not os.path.isdir(os.path.join(os.path.dirname(package.helpers), "ondemand-" + name))]
-    if package.companion_of and len(missing) == len(package.companion_of):
-        yield Trouble(WARNING, "it is a companion of {}, which {} not installed, so nothing starts it".format(
-            " and ".join(map(repr, missing)), "is" if len(missing) == 1 else "are"),
+    if services and len(missing) == len(services):
+        yield Trouble(WARNING, "it is {} {}, which {} not installed, so nothing starts it".format(
+            "a companion of" if package.companion_of else "a task before", " and ".join(map(repr, missing)),
+            "is" if len(missing) == 1 else "are"),
             "install the package ondemand-{}".format(missing[0]))
 
 

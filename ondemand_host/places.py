@@ -19,7 +19,7 @@ _ENDINGS = ("-container.service", ".service", ".socket")
 class Installed(NamedTuple):
     """A package of this host: declared name, stem of its units; if it says so, the release that built it and its version.
 
-    ``companion_of`` are the services that a companion is started for.
+    ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task.
     """
 
     name: "str"
@@ -27,11 +27,12 @@ class Installed(NamedTuple):
     built_by: "Optional[str]" = None
     version: "Optional[str]" = None
     companion_of: "Tuple[str, ...]" = ()
+    task_before: "Tuple[str, ...]" = ()
 
     @property
     def listens(self) -> "bool":
         """Whether a socket listens for it; else it has a unit of the container alone."""
-        return not self.companion_of
+        return not self.companion_of and not self.task_before
 
     @property
     def units(self) -> "Tuple[str, ...]":
@@ -89,8 +90,8 @@ def installed() -> "Dict[str, Installed]":
             declared = declaration(name)
             built_by, version = (value if isinstance(value, str) else None
                                  for value in (declared.get("built_by"), declared.get("version")))
-            companion_of = tuple(map(str, declared.get("companion_of") or ()))
-            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of)
+            companion_of, task_before = (tuple(map(str, declared.get(key) or ())) for key in ("companion_of", "task_before"))
+            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

@@ -40,7 +40,7 @@ class Service(NamedTuple):
     since the epoch; ``failures`` None: not to be read.  ``built_by`` is the release of ondemand-pkg whose helpers are installed,
     ``version`` the package's own, both None where the package (of 0.1.0) does not say.  ``enabled``: whether it listens after the
     next boot.  ``without_proxy``: its container service was started by hand, so nothing counts its traffic.
-    ``companion_of``: the services that a companion, which does not listen, is started for.
+    ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is.
     """
 
     name: "str"
@@ -60,6 +60,7 @@ class Service(NamedTuple):
     stem: "str" = ""
     version: "Optional[str]" = None
     companion_of: "Tuple[str, ...]" = ()
+    task_before: "Tuple[str, ...]" = ()
 
 
 class Survey(NamedTuple):
@@ -111,11 +112,13 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
         # The file of the last end is older than a container that is ready.
         failures_in_a_row=0 if state in ("awake", "paused") else in_a_row,
         last_failure=failures[0] if failures else None,
-        next_attempt=now + max(0.0, ended + back_off_after(in_a_row, package.listens) - time.clock_gettime(CLOCK_BOOTTIME))
+        next_attempt=now + max(0.0, ended + back_off_after(in_a_row, not package.companion_of)
+                               - time.clock_gettime(CLOCK_BOOTTIME))
         if state == "failing" else None, built_by=package.built_by,
         enabled=not package.listens or listening.file_state.startswith("enabled"),
         without_proxy=state == "awake" and package.listens and proxy.active not in _RUNNING, stem=package.stem,
-        version=package.version, companion_of=package.companion_of)
+        version=package.version, companion_of=package.companion_of,
+        task_before=package.task_before)
 
 
 def state_of(listening: "Optional[Unit]", container: "Unit", failures_in_a_row: "int", is_running: "bool" = False) -> "str":
@@ -143,9 +146,9 @@ def last_end(state_directory: "str") -> "Tuple[int, float]":
         return 0, 0.0
 
 
-def back_off_after(failures: "int", listens: "bool" = True) -> "float":
+def back_off_after(failures: "int", rejects: "bool" = True) -> "float":
     """Return for how many seconds clients are rejected, or a companion is left alone, after so many failures in a row."""
-    return max(0.0 if listens else COMPANION_BACK_OFF, min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** min(failures - 1, 16)))
+    return max(0.0 if rejects else COMPANION_BACK_OFF, min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** min(failures - 1, 16)))
 
 
 def statistics(milliseconds: "Sequence[int]") -> "Optional[Statistics]":

@@ -65,7 +65,8 @@ def _row(service: "Service", found: "Survey", now: "float") -> "Tuple[str, ...]"
         milliseconds(times.p50) if times and has_many else unknown, milliseconds(times.p99) if times and has_many else unknown,
         "?" if service.state == "awake" and IDLE in found.not_readable else idle,
         " ".join(map(port, service.ports)) or (
-            "with " + " ".join(service.companion_of) if service.companion_of else "-"))))
+            "with " + " ".join(service.companion_of) if service.companion_of else
+            "before " + " ".join(service.task_before) if service.task_before else "-"))))
 
 
 def _application(one: "Application") -> "Tuple[str, ...]":
@@ -84,7 +85,8 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
         if service.next_attempt is not None:
             left = service.next_attempt - now
             text += "; {}".format("it is started again while a service that it accompanies is awake" if service.companion_of else
-                                  "the next connection tries again")
+                                  "the next wake of {} runs it again".format(" or ".join(service.task_before))
+                                  if service.task_before else "the next connection tries again")
             text += ", in {} at the earliest".format(span(left)) if left > 0.5 else ""
         yield text
     if service.state == "closed":
@@ -135,7 +137,7 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "name": service.name, "version": service.version, "built_by": service.built_by,
         "state": service.state, "enabled": service.enabled,
         "without_proxy": service.without_proxy, "companion_of": list(service.companion_of),
-        "ports": list(service.ports), "connections": service.connections,
+        "task_before": list(service.task_before), "ports": list(service.ports), "connections": service.connections,
         "idle_left_s": service.idle_left,
         "last_wake": dict(_of_record(wake), total_ms=wake.total, **{
             "{}_ms".format(phase): dict(wake.phases).get(phase) for phase in PHASES}) if wake else None,

@@ -20,6 +20,8 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
+DEFAULT_TASK_TIMEOUT = 1800.0
+EACH_VERSION, EACH_WAKE = "version", "wake"  # when a task runs
 DEFAULT_LOG_LIMIT = 10 * 1024**2  # bytes
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
@@ -158,9 +160,9 @@ class Release:
 class Container:
     """One declared container.
 
-    Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes,
-    ``stop_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no limit), ``metrics``
-    a directory, or empty.
+    Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes, ``stop_timeout``,
+    ``task_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no limit),
+    ``metrics`` a directory, or empty.
     """
 
     name: str
@@ -204,6 +206,9 @@ class Container:
     links: tuple[Link, ...] = ()
     companion_of: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    task: bool = False
+    when: str = EACH_VERSION
+    task_timeout: float = DEFAULT_TASK_TIMEOUT
     allow: tuple[IPNetwork, ...] = ()
     metrics: str = ""
     pin: bool = False
@@ -224,6 +229,8 @@ class Container:
     @property
     def attendances(self) -> dict[str, str]:
         """What it is, in the words of helpers/attending.py, to each service that it is started for, by its declared name."""
+        if self.task:
+            return dict.fromkeys(self.before, f"task {self.when} {self.version}-{self.release}")
         return {name: "companion before" if name in self.before else "companion" for name in self.companion_of}
 
     @property
@@ -305,6 +312,11 @@ class Container:
     def engine_record(self) -> str:
         """Where the host notes which engine has the container."""
         return f"{self.state_of_packages}/{self.name}.engine"
+
+    @property
+    def done_record(self) -> str:
+        """Where the host notes the versions whose task has succeeded."""
+        return f"{self.state_of_packages}/{self.name}.done"
 
     @property
     def metrics_file(self) -> str:

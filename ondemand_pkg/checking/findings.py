@@ -85,7 +85,7 @@ def _of_one(container: Container) -> Iterator[tuple[str, str]]:
         yield "secret-in-env", f"{', '.join(secrets)} would be in the package, where anyone can read it"
     if container.memory is None and all(option.name != "--memory" for option in passed):
         yield "no-memory-limit", "it has no memory limit"
-    if container.ready.kind is ReadyKind.TCP:
+    if container.ready.kind is ReadyKind.TCP and container.listens:
         yield "readiness-by-port", "it counts as ready as soon as its port accepts connections"
     user = [container.user, *(option.value for option in passed if option.name == "--user")][-1]
     if user.partition(":")[0] in ("root", "0"):
@@ -171,7 +171,7 @@ def _across(declared: Sequence[Declared]) -> Iterator[tuple[Declared, str, str]]
                 yield one, "requires-misspelt", f"none of the files declares {name!r}, but one declares {near[0]!r}"
             else:
                 yield one, "requires-unknown", f"none of the files declares {name!r}"
-        for name in one.container.companion_of:
+        for name in one.container.attendances:
             if name not in by_name:
                 yield one, "service-unknown", f"none of the files declares {name!r}"
         for link in one.container.links:

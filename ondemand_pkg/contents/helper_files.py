@@ -18,7 +18,7 @@ DIRECTORY = Path(__file__).parent.parent / "helpers"
 _ASKING, _OTHERS = ("container", "look", "run", "waitport"), ("addresses",)
 _MODULES = ("attending", "children", "companions", "control", "declared", "engines/__init__", "holders", "linked", "listening",
             "moving", "names", "outcome", "own_sockets", "pools", "process", "record", "required", "run_life", "run_states",
-            "states", "steps", "words")
+            "states", "steps", "tasks", "words")
 _PROXIES = {
     RELAY: ("relay", ("carriers/__init__", "carriers/arriving", "carriers/clients", "carriers/ends", "carriers/streams", "loop",
                       "proxy_protocol", "relay_life", "relay_states")),
@@ -31,7 +31,8 @@ _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck
 def programs(container: Container) -> dict[str, str]:
     """Return the text of each program, by its name."""
     others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ())) if container.listens else ()
-    return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in _ASKING},
+    asking = (*_ASKING, *(("task",) if container.task else ()))
+    return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in asking},
             **{name: render("libexec/program.j2", program=name, engine="") for name in others}}
 
 

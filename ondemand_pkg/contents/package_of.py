@@ -22,7 +22,7 @@ from ondemand_pkg.contents.scripts import scripts, watched
 from ondemand_pkg.engines.choice import engine_of
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import Format
-from ondemand_pkg.model import Container, Resolved, Stack
+from ondemand_pkg.model import EACH_WAKE, Container, Resolved, Stack
 from ondemand_pkg.package import ChangelogEntry, Entry, Kind, Package, Role
 
 # The time of everything in a package whose declaration names none: 2020-01-01 00:00:00 UTC.
@@ -69,6 +69,9 @@ def _purpose(container: Container) -> str:
     if container.companion_of:
         return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes, and stopped when "
                 "the last of them sleeps.")
+    if container.task:
+        often = "at each wake of" if container.when == EACH_WAKE else "once for each version, at a wake of"
+        return f"A task: {what} runs to its end {often} {', '.join(container.before)}, which it precedes."
     listening = ", ".join(map(str, [*(port.listen for port in container.ports), *container.exposed]))
     return f"systemd listens on {listening}; the first connection starts {what} and is answered by it."
 

@@ -15,6 +15,7 @@ from ondemand_pkg.model import RELAY, Container, Listen, TcpAddress, UnixAddress
 
 FILES = 524288  # that a process of the proxy may open: the hard limit that systemd gives to every service
 PROXYD_FILES = 6  # that systemd-socket-proxyd opens for one connection
+TURN_TIMEOUT = 3600  # seconds for which a task may wait for those before it (helpers/task.py)
 PULL_TIMEOUT = 1800  # seconds that making the container may take at a wake, the pull of its image included
 
 
@@ -37,6 +38,7 @@ def units(container: Container) -> dict[str, str]:
         "door_seen": layout.DOOR,
         "pull_timeout": PULL_TIMEOUT,
         "ready_timeout": f"{container.ready.timeout:g}",
+        "turn_timeout": TURN_TIMEOUT,
         "namespace": layout.SHARED_NAMESPACE,
         "host_in_shared": layout.HOST_IN_SHARED,
     }

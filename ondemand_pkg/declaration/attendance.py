@@ -1,7 +1,7 @@
 """What the containers that nothing connects to may declare, and what is wrong among those of a call.
 
-Knows which keys a companion excludes, and which containers would keep each other awake or wait for each other; hides how
-containers are looked up.
+Knows which keys a companion or a task excludes, and which containers would keep each other awake or wait for each other; hides
+how containers are looked up.
 """
 
 from __future__ import annotations
@@ -17,20 +17,27 @@ _BY_PORT = {ReadyKind.TCP: "tcp", ReadyKind.HTTP: "http"}
 
 def has_no_ports(table: Mapping[str, Any]) -> bool:
     """Tell whether a container is one that needs no ports."""
-    return bool(table.get("companion_of"))
+    return bool(table.get("companion_of") or table.get("task"))
 
 
 def default_ready(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the readiness check of a container that declares none, where it is not that of all others."""
-    return {"ready": Ready(ReadyKind.STARTED)} if has_no_ports(arguments) and "ready" not in arguments else {}
+    return {"ready": Ready(ReadyKind.STARTED)} if arguments.get("companion_of") and "ready" not in arguments else {}
 
 
 def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
     companion_of, before = arguments.get("companion_of", ()), arguments.get("before", ())
-    if before and not companion_of:
-        yield "before", "it says for whom a companion is ready first, and this container is none", "write companion_of too"
-    if not has_no_ports(arguments):
+    if before and not has_no_ports(arguments):
+        yield "before", "it says what waits for a task or a companion, and this container is neither", (
+            "write task = true or companion_of too")
+    if arguments.get("task"):
+        yield from _of_task(arguments)
+        return
+    for key in ("when", "task_timeout"):
+        if key in arguments:
+            yield key, "it says how a task runs, and this container is none", "write task = true too, or leave it out"
+    if not companion_of:
         return
     for key in ("ports", "expose"):
         if arguments.get(key):
@@ -52,6 +59,19 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             yield "requires", f'"{name}" would be kept awake by its own companion, and never sleep', "leave it out: it is awake"
 
 
+def _of_task(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for key in ("ports", "expose", "ready", "companion_of", "metrics", *_OF_CLIENTS):
+        if key in arguments:
+            yield key, "a task runs to its end: nothing connects to it or waits until it is ready", "leave the key out"
+    before = arguments.get("before", ())
+    if not before:
+        yield "task", "nothing waits for it, so it would never run", 'write before = ["NAME"]: a wake of that container runs it'
+    for name in before:
+        if name in {link.target for link in arguments.get("links", ())}:
+            yield ("links", f'"{name}" starts only once this task has ended: a connection to it would wait for itself',
+                   "leave it out")
+
+
 def needing(containers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, tuple[str, str]]]:
     """Return which containers each one of a call starts, keeps awake or waits for, and where that is declared: name and key."""
     found: dict[str, dict[str, tuple[str, str]]] = {name: {} for name in containers}
@@ -60,4 +80,6 @@ def needing(containers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
             found[name].setdefault(other, (name, "requires"))
         for service in arguments.get("companion_of", ()):
             found.setdefault(service, {}).setdefault(name, (name, "companion_of"))
+        for service in arguments.get("before", ()) if arguments.get("task") else ():
+            found.setdefault(service, {}).setdefault(name, (name, "before"))
     return found

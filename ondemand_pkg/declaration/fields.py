@@ -15,7 +15,7 @@ from ondemand_pkg.declaration.rules import SILENCEABLE
 from ondemand_pkg.declaration.values import Value
 from ondemand_pkg.engines import references
 from ondemand_pkg.frozen import frozen
-from ondemand_pkg.model import ANY_ENGINE, METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
+from ondemand_pkg.model import ANY_ENGINE, EACH_VERSION, EACH_WAKE, METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -82,7 +82,8 @@ FIELDS: tuple[Field, ...] = (
           "is first made, Docker where it has both, and stays with it.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
     Field("ports", values.array(container_values.PORT, 1), "Addresses that the host listens on, each forwarded to a port of the "
           "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER "
-          "(/run/web.sock:8080) for a Unix socket. Required unless 'expose' or 'companion_of' is declared.", '["80:8080"]'),
+          "(/run/web.sock:8080) for a Unix socket. Required unless 'expose', 'companion_of' or 'task' is declared.",
+          '["80:8080"]'),
     Field("expose", network_values.EXPOSE, "TCP ports that other on-demand containers of the host reach, at an address of the "
           "container's own, under its declared name; nobody else reaches them.", '["8080"]'),
     Field("address", network_values.ADDRESS, "The address of what is exposed, where two containers would have the same one.",
@@ -95,8 +96,15 @@ FIELDS: tuple[Field, ...] = (
     Field("companion_of", values.array(NAME, 1), "Other containers, by declared name, next to which this one runs, such as the "
           "application of a worker: it is started when one of them wakes and stopped when the last of them sleeps. A companion "
           "has no ports.", '["web"]'),
-    Field("before", values.array(NAME, 1), "Those of 'companion_of' that start only once this one is ready; if it can't be "
-          "started, their wake fails.", '["web"]', "[]"),
+    Field("before", values.array(NAME, 1), "Other containers, by declared name, that start only once this task has ended with "
+          "success, or, of those in 'companion_of', once this companion is ready; if it fails, their wake fails.",
+          '["web"]', "[]"),
+    Field("task", values.BOOLEAN, "The container runs to its end, such as a migration, at a wake of a container in 'before', "
+          "which starts once the task has exited with status 0.", "true", "false"),
+    Field("when", values.choice(EACH_VERSION, EACH_WAKE), "How often a task runs: until it has succeeded once for a version and "
+          "release of its package, or at each wake.", f'"{EACH_WAKE}"', f'"{EACH_VERSION}"'),
+    Field("task_timeout", values.TIME_SPAN, "How long a task may take; then it is stopped, and has failed.",
+          '"2h"', '"30min"'),
     Field("command", values.array(values.ARGUMENT), "Command to run instead of the image's.",
           '["serve", "--fast"]'),
     Field("entrypoint", values.array(values.ARGUMENT), "Entry point to use instead of the image's; empty for none.",
@@ -164,8 +172,7 @@ FOREIGN_KEYS = {
     "secrets": "write them into /etc/ondemand/NAME.env on each host",
     "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "append it to the "
     'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
-    **dict.fromkeys(("task", "when", "schedule", "task_timeout"),
-                    "not supported yet: what nothing connects to runs as a plain systemd unit or timer next to the packages"),
+    "schedule": "not supported yet: what runs by the clock is a plain systemd timer next to the packages",
     "network_of": 'not supported yet; write create_args = ["--network=container:..."]',
     **dict.fromkeys(("excludes", "excludes_timeout"), "not supported yet; leave it out"),
     "working_dir": "write "

@@ -137,7 +137,7 @@ class _File:
         arguments = self._arguments(("container", name), table, defaults, FIELDS)
         if arguments is None:
             return
-        if not {"ports", "expose", "companion_of"} & table.keys():
+        if not {"ports", "expose", "companion_of", "task"} & table.keys():
             self.fault("missing", f"write ports = {BY_KEY['ports'].example}, expose = {BY_KEY['expose'].example} for other "
                        f"containers alone, or companion_of = {BY_KEY['companion_of'].example} where nothing connects to it",
                        "container", name, "ports")
@@ -300,7 +300,7 @@ def _stacks(files: list[_File]) -> Iterator[Stack]:
         for name, arguments in file.reaching.items():
             named = [("requires", other, other) for other in arguments.get("requires", ())]
             named += [("links", link.target, str(link)) for link in arguments.get("links", ())]
-            named += [("companion_of", other, other) for other in arguments.get("companion_of", ())]
+            named += [(key, other, other) for key in ("companion_of", "before") for other in arguments.get(key, ())]
             for key, other, written in named:
                 if other in stacks - known:
                     file.fault(f'"{other}" is a stack', "name the members that are to be woken", "container", name, key,
@@ -364,7 +364,7 @@ def _find_circles(files: list[_File]) -> None:
                 way = circle if len(circle) <= 20 else [*circle[:10], f"({len(circle) - 11} more)", circle[-1]]
                 other = [*circle, name][1]
                 place, key = needing[name][other]
-                does = "wait for the next one" if all(needing[one][after][1] == "requires" for one, after in zip(
+                does = "wait for the next one" if all(needing[one][after][1] != "companion_of" for one, after in zip(
                     circle, [*circle[1:], name], strict=True)) else "keep the next one awake"
                 places[place].fault(f"dependency cycle {' -> '.join([*way, name])}: each would {does}",
                                     "leave one of these names out", "container", place, key,

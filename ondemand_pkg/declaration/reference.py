@@ -61,7 +61,7 @@ def schema() -> dict[str, Any]:
                 "propertyNames": {"pattern": NAME.schema["pattern"]},
                 "additionalProperties": {
                     **_table(list(FIELDS), [f.key for f in FIELDS if f.required and not f.in_package]),
-                    "anyOf": [{"required": [key]} for key in ("ports", "expose", "companion_of")]},
+                    "anyOf": [{"required": [key]} for key in ("ports", "expose", "companion_of", "task")]},
             },
             "stack": {
                 "type": "object",

@@ -1,4 +1,4 @@
-"""Which containers of other packages are started for a service: its companions.
+"""Which containers of other packages are started for a service: its companions and tasks.
 
 Knows the files by which their packages name themselves to the service (one for each in the directory ATTENDANTS/SERVICE; a
 directory that is not there costs a wake nothing); hides their form: words, the first of which is the kind.

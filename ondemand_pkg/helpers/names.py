@@ -23,6 +23,7 @@ ATTENDANTS = "/usr/libexec/ondemand"  # a directory for each service that has co
 BEGUN = STATE + "/begun"  # which workload this life has started
 AWAKE = STATE + "/awake"  # there once the workload of this life was ready
 ENGINE_RECORD = "/var/lib/ondemand/{}.engine".format(NAME)  # which engine has the workload
+DONE = "/var/lib/ondemand/{}.done".format(NAME)  # a line for each version whose task has succeeded
 OVER = STATE + "/over"  # younger than END once nothing of that life of the service is left
 
 

@@ -8,7 +8,7 @@ import os
 import time
 
 import words
-from attending import awaited
+from attending import attendants, awaited
 from control import Client
 from names import NAME, units_of
 from outcome import begin_of_process, last_end, now
@@ -24,11 +24,13 @@ MOMENT = 0.09  # seconds: what ended that much before this process began has end
 
 
 class Required:
-    """Those that the workload of this package requires; once they are ready, its companions."""
+    """Those that the workload of this package requires; once they are ready, its tasks, and then its companions."""
 
-    def __init__(self, names: "Sequence[str]", companions: "Optional[Companions]" = None) -> "None":
+    def __init__(self, names: "Sequence[str]", companions: "Optional[Companions]" = None,
+                 heed: "Callable[[], None]" = lambda: None) -> "None":
         self.names = names
         self.companions = companions
+        self.heed = heed  # is called again and again while tasks run
         self.held: "List[Client]" = []  # connections that keep them awake
 
     def hold(self, wakes: "bool") -> "None":
@@ -36,7 +38,10 @@ class Required:
         if self.names:
             refuse_cycle(self.names)
             self.held = [await_ready(name, wakes) for name in self.names]
-        if self.companions is not None:
+        if self.companions is not None and attendants():
+            import tasks
+
+            tasks.run_all(self.heed)
             self.companions.hold()
 
     def release(self) -> "None":
@@ -128,6 +133,6 @@ def wake(name: "str") -> "None":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence, Set
+    from typing import Callable, List, Optional, Sequence, Set
 
     from companions import Companions

@@ -42,6 +42,8 @@ KILLED = 128 + 9  # the status of what was killed
 class Run:
     """The process: where the events of a life come from."""
 
+    LIFE = Life
+
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
                  waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
                  is_ready_at_once: "bool" = False) -> "None":
@@ -50,8 +52,9 @@ class Run:
         self.control = Server()
         self.steps = Steps(self.control, metrics_directory)
         self.companions = Companions()
-        self.life = Life(PREPARING, engine, self.control, self.steps, pauses, Required(required, self.companions),
-                         self.is_declared, restart_service, self.current_addresses)
+        self.life = self.LIFE(PREPARING, engine, self.control, self.steps, pauses,
+                              Required(required, self.companions, self.hear_all), self.is_declared,
+                              restart_service, self.current_addresses)
         self.life.is_companion = self.is_companion = is_companion
         self.is_ready_at_once = is_ready_at_once
         self.held_until: "Optional[float]" = None  # when a companion that no service holds ends
@@ -362,8 +365,13 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
         options = arguments(argv)
     except (IndexError, ValueError):
         return usage(__doc__)
+    return live(lambda: Run(engine, *options))
+
+
+def live(make: "Callable[[], Run]") -> "int":
+    """Do what the process that is made is for, and end this one with its status."""
     try:
-        process = Run(engine, *options)
+        process = make()
     except Exception as error:
         say(unforeseen(error))
         return 1  # `container stop` counts it as a failed start
@@ -381,7 +389,7 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence, Set, Tuple
+    from typing import Callable, List, Optional, Sequence, Set, Tuple
 
     from engines import Engine, Output
     from logcheck import LogCheck

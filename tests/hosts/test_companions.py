@@ -1,4 +1,4 @@
-"""Companions on a booted host: workers that nothing connects to, running while their services are awake."""
+"""Companions and tasks on a booted host: workers that run while their services are awake, and what runs before these start."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ sys.exit("the queue is gone")
 """
 
 
+# Notes that it has run, and ends as a file on the host says.
+MIGRATE = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+name = "/shared/" + os.environ["NAME"]
+time.sleep(1)
+with open(name + ".runs", "a") as runs:
+    runs.write("run ")
+if os.path.exists(name + ".hangs"):
+    time.sleep(60)
+if os.path.exists(name + ".fails"):
+    sys.exit("no such column")
+"""
+
+
 def container(name: str, program: str, rest: str) -> str:
     return (f'[container.{name}]\nimage = "servers:1"\nenv = {{ NAME = "{name}" }}\nstop_timeout = "5s"\n'
             f'volumes = ["/srv/shared:/shared"]\ncommand = ["-c", \'\'\'{program}\'\'\']\n{rest}\n')
@@ -47,6 +62,10 @@ SHOP = '[package]\nversion = "1"\n' + "".join([
     container("worker", WORK, 'companion_of = ["web", "api"]'),
     container("sidecar", WORK, 'companion_of = ["api"]\nbefore = ["api"]\n'
               'ready = { exec = ["python3", "-c", "import os; os.stat(\'/shared/sidecar.ready\')"], timeout = "5s" }'),
+    container("tasked", SERVE, 'ports = ["8082:80"]'),
+    container("other", SERVE, 'ports = ["8083:80"]'),
+    container("migrate", MIGRATE, 'task = true\nbefore = ["tasked", "other"]\ntask_timeout = "6s"'),
+    container("prepare", MIGRATE, 'task = true\nbefore = ["other"]\nwhen = "wake"'),
     '[stack.shop]\n'])
 
 
@@ -78,7 +97,7 @@ def becomes(machine: Machine, *names: str) -> None:
 
 
 def asleep(machine: Machine) -> None:
-    machine.sh("systemctl stop ondemand-web-container ondemand-api-container; rm -f /srv/shared/*.fails")
+    machine.sh("systemctl stop 'ondemand-*-container.service'; rm -f /srv/shared/*.fails")
     becomes(machine)
 
 
@@ -152,11 +171,67 @@ def test_one_that_must_be_ready_first_and_is_not_fails_the_wake(shop: Machine) -
     assert ask(shop, 8081) == "api"
 
 
+def runs(machine: Machine, name: str) -> int:
+    return machine.sh(f"cat /srv/shared/{name}.runs", check=False).count("run")
+
+
+def test_a_task_that_fails_fails_the_wake_with_its_last_words_and_runs_again(shop: Machine) -> None:
+    asleep(shop)
+    shop.sh("touch /srv/shared/migrate.fails")
+    assert ask(shop, 8082) == ""
+    said = shop.journal("ondemand-tasked-container.service")
+    assert ("the task 'migrate' failed: it exited with status 1; last output: \"no such column\"; "
+            "see 'journalctl -u ondemand-migrate-container'") in said
+    found = state(shop, "migrate")
+    assert found["state"] == "failing" and "no such column" in found["last_failure"]["reason"]
+    shop.sh("rm /srv/shared/migrate.fails; touch /srv/shared/migrate.hangs; sleep 2")
+    assert ask(shop, 8082) == ""
+    said = shop.journal("ondemand-tasked-container.service")
+    assert "it did not end within 6 s; if it needs longer, declare task_timeout" in said
+    shop.sh("rm /srv/shared/migrate.hangs /srv/shared/migrate.runs; sleep 2")
+    assert awake(shop) == set()
+
+
+def test_a_task_runs_once_a_version_however_many_wait_for_it(shop: Machine, tmp_path: Path) -> None:
+    asleep(shop)
+    before = runs(shop, "prepare")
+    assert shop.sh("curl -sS --max-time 60 http://127.0.0.1:8082/ & curl -sS --max-time 60 http://127.0.0.1:8083/; wait").count(
+        "tasked") == 1
+    assert awake(shop) == {"tasked", "other"} and runs(shop, "migrate") == 1 and runs(shop, "prepare") == before + 1
+    asleep(shop)
+    assert (ask(shop, 8082), ask(shop, 8083)) == ("tasked", "other")
+    assert runs(shop, "migrate") == 1 and runs(shop, "prepare") == before + 2, "at each wake"
+    assert state(shop, "migrate")["state"] == "asleep"
+    for number, (version, count) in enumerate([("2", 2), ("1", 2), ("2", 2)]):
+        text = SHOP.replace('version = "1"', f'version = "{version}"')
+        (task,) = (path for path in packages(tmp_path / str(number), text) if "ondemand-migrate_" in path.name)
+        shop.apt_install(task, options=["--allow-downgrades"])
+        asleep(shop)
+        assert ask(shop, 8082) == "tasked"
+        assert runs(shop, "migrate") == count, "a version that has run does not run again"
+    shop.sh("apt-get -y remove ondemand-migrate")
+    (task,) = (path for path in packages(tmp_path / "again") if "ondemand-migrate_" in path.name)
+    shop.apt_install(task)
+    asleep(shop)
+    assert ask(shop, 8082) == "tasked" and runs(shop, "migrate") == 2, "nor after a removal"
+
+
+def test_what_is_killed_while_a_task_runs_leaves_the_next_wake_whole(shop: Machine) -> None:
+    asleep(shop)
+    before = runs(shop, "prepare")
+    shop.sh("curl -sS --max-time 60 http://127.0.0.1:8083/ & until docker ps | grep -q prepare; do sleep 0.05; done; "
+            "systemctl kill --signal=KILL --kill-who=main ondemand-prepare-container; wait", check=False)
+    shop.sh("sleep 2")
+    assert ask(shop, 8083) == "other" and runs(shop, "prepare") >= before + 1
+
+
 def test_after_a_reboot_companions_sleep_and_come_with_their_services(shop: Machine) -> None:
     shop.reboot()
     assert awake(shop) == set()
     assert ask(shop, 8080) == "web"
     becomes(shop, "web", "worker")
+    before = runs(shop, "migrate")
+    assert ask(shop, 8082) == "tasked" and runs(shop, "migrate") == before
 
 
 def test_a_companion_is_upgraded_and_removed_under_a_service_that_is_awake(shop: Machine, tmp_path: Path) -> None:
@@ -170,9 +245,11 @@ def test_a_companion_is_upgraded_and_removed_under_a_service_that_is_awake(shop:
     assert "NEW=1" in shop.sh("docker inspect --format '{{.Config.Env}}' ondemand-worker")
     shop.sh("apt-get -y purge ondemand-worker; sleep 4")
     assert awake(shop) == {"api", "sidecar"} and "ondemand-worker" not in shop.sh("docker ps --all --format '{{.Names}}'")
-    assert shop.sh("systemctl list-units --all --plain --no-legend 'ondemand-worker*'; ls /usr/libexec/ondemand") == "api\n"
+    assert shop.sh("systemctl list-units --all --plain --no-legend 'ondemand-worker*'; "
+                   "ls -d /usr/libexec/ondemand/web", check=False) == ""
     shop.sh("apt-get -y purge 'ondemand-*'")
-    assert shop.sh("ls -d /usr/libexec/ondemand* /run/ondemand*; systemctl list-units --all --plain --no-legend 'ondemand*'",
+    assert shop.sh("ls -d /usr/libexec/ondemand* /run/ondemand* /var/lib/ondemand/*.done; "
+                   "systemctl list-units --all --plain --no-legend 'ondemand*'",
                    check=False) == ""
 
 
@@ -186,6 +263,7 @@ def test_a_companion_is_installed_and_removed_by_dnf(tmp_path: Path) -> None:
         becomes(machine, "api", "worker", "sidecar")
         manager.remove("ondemand-worker")
         assert awake(machine) == {"api", "sidecar"}
-        manager.remove("ondemand-api", "ondemand-web", "ondemand-sidecar")
+        assert ask(machine, 8082) == "tasked" and runs(machine, "migrate") == 1
+        manager.remove(*(f"ondemand-{name}" for name in ("api", "web", "sidecar", "tasked", "other", "migrate", "prepare")))
         assert machine.sh("ls -d /usr/libexec/ondemand*; systemctl list-units --all --plain --no-legend 'ondemand*'",
                           check=False) == ""

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ class Host:
     def declare(self, directory: Path, ready: dict[str, Any]) -> None:
         (directory / "container.json").write_text(json.dumps({"ready": ready, "spec": SPEC}))
 
+    def make(self, argv: Sequence[str]) -> run.Run:
+        return run.Run(self.engine.engine(), *run.arguments(list(argv)))
+
     def run(self, script: Callable[[Any], None], *argv: str) -> int:
         """Run it to its end; ``script`` is what happens meanwhile, on a connection of another helper."""
         failures: list[BaseException] = []
@@ -63,7 +66,7 @@ class Host:
                 self.engine.exits(99)
 
         thread = threading.Thread(target=act)
-        self.process = process = run.Run(self.engine.engine(), *run.arguments(list(argv)))
+        self.process = process = self.make(argv)
         thread.start()
         try:
             status = process.run()

@@ -59,8 +59,8 @@ def test_a_companion_needs_no_ports_and_is_ready_once_it_is_started(tmp_path: Pa
      "table with healthcheck, exec or log"),
     ('companion_of = ["web"]\nbefore = ["api"]', 'before: found "api", which is not in companion_of; write it into companion_of '
      "too, or leave it out"),
-    ('ports = ["81:80"]\nbefore = ["web"]', "before: it says for whom a companion is ready first, and this container is none; "
-     "write companion_of too"),
+    ('ports = ["81:80"]\nbefore = ["web"]', "before: it says what waits for a task or a companion, and this container is "
+     "neither; write task = true or companion_of too"),
     ('companion_of = ["web"]\nrequires = ["web"]', 'requires: "web" would be kept awake by its own companion, and never sleep; '
      "leave it out: it is awake"),
 ])

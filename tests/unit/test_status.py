@@ -125,7 +125,8 @@ def test_programs_get_stable_keys() -> None:
     assert found == {"look_back_days": 30, "not_readable": [], "stacks": [], "services": [
         {"name": "db", "version": None, "state": "failing", "ports": ["[::]:5432"], "connections": 0, "idle_left_s": None,
          "last_wake": None,
-         "built_by": None, "enabled": True, "without_proxy": False, "companion_of": [],
+         "built_by": None, "enabled": True, "without_proxy": False,
+             "companion_of": [], "task_before": [],
              "wake_time": None, "failures": 7, "failures_in_a_row": 3,
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
          "next_attempt": "1970-01-12T13:46:44Z"},
@@ -134,7 +135,8 @@ def test_programs_get_stable_keys() -> None:
          "last_wake": {"time": "1970-01-12T13:43:35Z", "client": "192.0.2.7", "queued_ms": 12, "engine_start_ms": 190,
                        "ready_ms": 40, "first_byte_ms": 32, "total_ms": 274},
          "wake_time": {"p50_ms": 268, "p99_ms": 1310, "count": 41}, "failures": 0, "failures_in_a_row": 0, "last_failure": None,
-         "next_attempt": None, "built_by": "0.2.0", "enabled": True, "without_proxy": False, "companion_of": []}]}
+         "next_attempt": None, "built_by": "0.2.0", "enabled": True, "without_proxy": False,
+             "companion_of": [], "task_before": []}]}
 
 
 @pytest.mark.parametrize(("text", "count"), [("0ms", 0), ("999ms", 999), ("1.0s", 1000), ("59.9s", 59900), ("1min", 99950)])
