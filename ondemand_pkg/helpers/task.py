@@ -22,6 +22,10 @@ LOOK = 0.1  # seconds until it is looked again whether it is its turn
 MOST_VERSIONS = 1000  # that are remembered
 
 
+class Done(Exception):
+    """There is nothing to do."""
+
+
 class Turn:
     """One task of the host at a time; ends with the process.  Raises Failure where another one does not end."""
 
@@ -87,11 +91,21 @@ class Task(Run):
         self.deadline: "Optional[float]" = None
 
     def run(self) -> "int":
-        with Turn():
-            if self.when == VERSION and is_done(DONE, self.life_version()):
-                self.life.state = ENDED
-                return 0
+        try:
+            self.refuse_done()
             return super().run()
+        except Done:
+            self.life.state = ENDED
+            return 0
+
+    def start(self) -> "Tuple[Output, Seen]":
+        Turn().__enter__()  # until this process ends; tasks before this one have had theirs
+        self.refuse_done()
+        return super().start()
+
+    def refuse_done(self) -> "None":
+        if self.when == VERSION and is_done(DONE, self.life_version()):
+            raise Done
 
     def life_version(self) -> "str":
         assert isinstance(self.life, TaskLife)
@@ -157,6 +171,6 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence
+    from typing import List, Optional, Sequence, Tuple
 
-    from engines import Engine, Seen
+    from engines import Engine, Output, Seen

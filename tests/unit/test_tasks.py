@@ -38,8 +38,8 @@ def written(directory: Path, text: str) -> str:
     ("", 'task: nothing waits for it, so it would never run; write before = ["NAME"]: a wake of that container runs it'),
     ('before = ["web"]\nports = ["81:80"]', "ports: a task runs to its end: nothing connects to it or waits until it "
      "is ready; leave the key out"),
-    ('before = ["web"]\nidle = "1h"', "idle: a task runs to its end: nothing connects to it or waits until it is ready; leave the "
-     "key out"),
+    ('before = ["web"]\nidle = "1h"', "idle: a task runs to its end: nothing connects to it or waits until it is ready; leave "
+     "the key out"),
     ('before = ["web"]\nready = "started"', "ready: a task runs to its end: nothing connects to it or waits until it is ready; "
      "leave the key out"),
     ('before = ["web"]\ncompanion_of = ["web"]', "companion_of: a task runs to its end: nothing connects to it or waits until it "
@@ -141,6 +141,40 @@ def test_one_whose_version_has_run_is_not_run_again(host: Host, tmp_path: Path) 
     found = helper.Task(host.engine.engine(), [], "version", 30, "2-1")
     assert found.run() == 0
     found.control.close()
+
+
+def test_a_task_whose_version_was_noted_while_it_waited_for_its_turn_is_not_run(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter = helper.Turn.__enter__
+
+    def slow(turn: Any) -> None:
+        enter(turn)
+        (tmp_path / "x.done").write_text("2-1\n")
+
+    monkeypatch.setattr(helper.Turn, "__enter__", slow)
+    found = helper.Task(host.engine.engine(), [], "version", 30, "2-1")
+    assert found.run() == 0
+    found.control.close()
+
+
+def test_a_task_waits_for_the_tasks_before_it_without_taking_its_turn(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "TURN_PATIENCE", 0.2)
+    found = making(host)
+
+    def other_task(_: bool) -> None:
+        with helper.Turn():
+            pass
+
+    make = found.make
+
+    def made(argv: Any) -> Any:
+        one = make(argv)
+        monkeypatch.setattr(one.life.required, "hold", lambda wakes: other_task(wakes))
+        return one
+
+    found.make = made  # type: ignore[method-assign]
+    assert found.run(ends(host, 0)) == 0
 
 
 def test_tasks_of_a_host_run_one_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
