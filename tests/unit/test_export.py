@@ -182,7 +182,7 @@ def test_what_is_not_exported_stands_in_the_manifest_too(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("key", [field.key for field in FIELDS
                                  if f"\n{field.key} = " not in SMALLEST and field.example != field.default
-                                 and field.key not in ("companion_of", "before")])
+                                 and field.key not in ("companion_of", "before", "task", "when", "task_timeout")])
 def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     """Each key changes the objects, or is reported, or is about packages alone."""
     field = next(field for field in FIELDS if field.key == key)
@@ -201,6 +201,14 @@ def test_a_companion_becomes_a_deployment_and_it_is_said_that_nothing_starts_it(
     told = losses(tmp_path, declaration)
     assert all(any(f": worker: {key}: nothing in Kubernetes does this by itself" in line for line in told)
                for key in ("companion_of", "before"))
+
+
+def test_a_task_is_reported_as_one_that_nothing_runs(tmp_path: Path) -> None:
+    declaration = SMALLEST + ('[container.migrate]\nimage = "a:1"\nversion = "1"\ntask = true\nbefore = ["web"]\nwhen = "wake"\n'
+                              'task_timeout = "1h"\n')
+    told = losses(tmp_path, declaration)
+    assert all(any(f": migrate: {key}: nothing in Kubernetes does this by itself" in line for line in told)
+               for key in ("task", "before", "when", "task_timeout"))
 
 
 def test_two_containers_of_one_name_in_kubernetes_are_refused(tmp_path: Path) -> None:

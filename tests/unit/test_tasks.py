@@ -86,7 +86,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 
 def making(host: Host, when: str = "version", timeout: float = 30) -> Host:
-    host.make = lambda _: helper.Task(host.engine.engine(), [], when, timeout, "2-1")  # type: ignore[method-assign]
+    host.make = lambda _: helper.Task(host.engine.engine(), [], when, timeout, "2-1")  # type: ignore[method-assign,assignment]
     return host
 
 
