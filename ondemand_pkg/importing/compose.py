@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ondemand_pkg.declaration import network_values
-from ondemand_pkg.importing import compose_load, compose_network, compose_ports
+from ondemand_pkg.importing import compose_attendance, compose_load, compose_network, compose_ports
 from ondemand_pkg.importing import draft as drafts
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
 from ondemand_pkg.importing.compose_listen import MOST_PORTS, Listening
@@ -58,6 +58,7 @@ class _Project:
         self.ask = ask
         self.services: dict[str, ComposeService] = {}
         self.left_out: dict[str, ComposeService] = {}
+        self.roles: dict[str, compose_attendance.Role] = {}  # of services to which nothing connects
         self.known: dict[str, list[int]] = {}
         self.namespaces = Namespaces(self.services, self._ports_of)
 
@@ -91,6 +92,8 @@ class _Project:
         for service in self.services.values():
             self._ready(service)
         self._depend()
+        for name, role in self.roles.items():
+            compose_attendance.write(self.services[name], role, lambda other: self.services[other].draft.name, self.raw[name])
         self.notes += compose_network.lost(self.networks, self.services, self.scope.path)
         self._tell_rest()
         exposing = [service.draft for service in self.services.values() if "expose" in service.draft.values]
@@ -102,7 +105,8 @@ class _Project:
                 if not service.draft.values.get(key, True):
                     del service.draft.values[key]
             service.draft.keep_what_is_valid(self.raw[name].place)
-            service.draft.values["idle"] = IDLE
+            if name not in self.roles:
+                service.draft.values["idle"] = IDLE
             service.draft.stack = self.loaded.name
         for name in self.variables.secrets_in(service.draft.values for service in self.services.values()):
             self.notes.append(Note(self.scope.path, f"${name}", "it seems to be a secret, and its value is in the declaration "
@@ -232,11 +236,13 @@ class _Project:
                             and self.services[other].mentioned(self.networks.names(name, other))[0]]
         for name, service in self.services.items():
             known = self._ports_of(service)
-            service.is_inside = not service.published
-            if service.is_inside or users[name]:
+            service.is_inside = not service.published and name not in self.roles
+            if name not in self.roles and (service.is_inside or users[name]):
                 inside = dict.fromkeys([*(port.container for port in service.published), *known])
                 service.draft.values["expose"] = [str(port) for port in inside]
         for name, service in self.services.items():
+            if name in self.roles:
+                continue
             is_for_all = service.is_inside and len(self.services) <= MOST_ACQUAINTED
             for viewer in self.services.values() if is_for_all else dict.fromkeys(users[name]):
                 self._introduce(service, viewer)
@@ -278,9 +284,12 @@ class _Project:
         while True:
             without_port = [service for service in self.services.values()
                             if not service.published and not self._ports_of(service) or service.name in reasons]
-            if not without_port:
+            self.roles = compose_attendance.roles(self.services, [one for one in without_port if one.name not in reasons],
+                                                  self.dependencies, self._is_task, self.speakers)
+            without_role = [service for service in without_port if service.name not in self.roles]
+            if not without_role:
                 break
-            for service in without_port:
+            for service in without_role:
                 self.left_out[service.name] = service
                 del self.services[service.name]
         for name, service in self.left_out.items():
@@ -376,8 +385,10 @@ class _Project:
     def _depend(self) -> None:
         for name, service in self.services.items():
             needed = [*self._needed_of(name, set()), *self.namespaces.needed.get(name, ())]
+            role = self.roles.get(name)
             for other in dict.fromkeys(needed):
-                service.draft.add("requires", self.services[other].draft.name)
+                if other not in self.roles and (role is None or other not in role.companion_of):
+                    service.draft.add("requires", self.services[other].draft.name)
             for other, located in self.dependencies[name].items():
                 if other in self.services:
                     continue

@@ -138,17 +138,19 @@ def test_a_silent_port_of_several_does_not_stop_a_container(tmp_path: Path) -> N
 # --- what is left out ------------------------------------------------------------------------------------------------
 
 
-def test_a_task_hands_its_dependencies_on() -> None:
+def test_a_task_runs_before_what_waits_for_it() -> None:
     found, told = case("init-completed")
-    assert found["web"]["requires"] == found["web"]["links"] == ["db"]
-    assert ": migrate: left out: a task that runs to its end" in told and "services: 2 of 3 are in the declaration" in told
+    assert found["web"]["links"] == found["migrate"]["requires"] == ["db"]
+    assert found["migrate"]["task"] is True and found["migrate"]["before"] == ["web"] and "requires" not in found["web"]
+    assert "migrate.service: a task that runs to its end: once for each version, before web" in told
+    assert found["migrate"].keys().isdisjoint(("ports", "expose", "idle", "ready"))
 
 
 def test_what_is_left_to_compose_is_told_with_what_it_needs(tmp_path: Path) -> None:
     found, told = project(tmp_path, """name: site
 services:
   web: {image: "w:1", ports: ["80:80"], volumes: ["data:/d"], depends_on: [worker]}
-  worker: {image: "w:1", volumes: ["data:/d"], depends_on: [db]}
+  worker: {image: "w:1", volumes: ["data:/d"], depends_on: [db], restart: on-failure}
   db: {image: "postgres:16"}
 volumes: {data: {}}
 """)
@@ -156,6 +158,26 @@ volumes: {data: {}}
     assert ("it needs extra_hosts: [db:host-gateway] and ports = [\"172.17.0.1:5432:5432\"] in [container.db] and the volume "
             "site_data as external" in told)
     assert "services: 2 of 3 are in the declaration; web needs worker, which is left out" in told
+
+
+def test_a_worker_runs_with_what_depends_on_it_or_with_what_clients_reach(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """name: site
+services:
+  web: {image: "w:1", ports: ["80:80"], depends_on: [sidecar, db]}
+  worker: {image: "w:1", depends_on: [db], healthcheck: {test: [CMD, alive]}}
+  mailer: {image: "w:1", depends_on: [web]}
+  sidecar: {image: "s:1"}
+  job: {image: "s:1", depends_on: [db], restart: "no"}
+  alone: {image: "s:1"}
+  db: {image: "postgres:16"}
+""")
+    assert found["worker"]["companion_of"] == ["web"] and "before" not in found["worker"]
+    assert found["worker"]["requires"] == ["db"] and found["worker"]["ready"] == {"exec": ["alive"]}
+    assert found["mailer"]["companion_of"] == ["web"] and "requires" not in found["mailer"]
+    assert found["sidecar"]["companion_of"] == found["sidecar"]["before"] == ["web"]
+    assert found["web"]["requires"] == ["db"] and {"job", "alone"}.isdisjoint(found)
+    assert all("idle" not in found[name] and "expose" not in found[name] for name in ("worker", "mailer", "sidecar"))
+    assert "worker.service: nothing connects to it: it runs while web is awake" in told or "worker, mailer, sidecar" in told
 
 
 def test_an_alternative_by_profile_is_no_collision() -> None:
