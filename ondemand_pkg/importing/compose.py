@@ -58,7 +58,7 @@ class _Project:
         self.ask = ask
         self.services: dict[str, ComposeService] = {}
         self.left_out: dict[str, ComposeService] = {}
-        self.roles: dict[str, compose_attendance.Role] = {}  # of services to which nothing connects
+        self.roles: dict[str, compose_attendance.Attendance] = {}  # of services to which nothing connects
         self.known: dict[str, list[int]] = {}
         self.namespaces = Namespaces(self.services, self._ports_of)
 

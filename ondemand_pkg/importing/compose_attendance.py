@@ -14,7 +14,7 @@ from ondemand_pkg.importing.notes import Weight
 
 
 @frozen
-class Role:
+class Attendance:
     """What a service is to others, by their names: a task before some, or a companion of some and ready before some of them."""
 
     before: tuple[str, ...] = ()
@@ -23,7 +23,7 @@ class Role:
 
 def roles(services: Mapping[str, ComposeService], without_ports: Iterable[ComposeService],
           dependencies: Mapping[str, Collection[str]], is_task: Callable[[str], bool],
-          speakers: Mapping[str, Iterable[str]]) -> dict[str, Role]:
+          speakers: Mapping[str, Iterable[str]]) -> dict[str, Attendance]:
     """Return the roles of those without ports that have one; the others can't be kept.
 
     One of which another service speaks is a server whose port is not known; one that is not restarted is a job of some kind.
@@ -36,12 +36,12 @@ def roles(services: Mapping[str, ComposeService], without_ports: Iterable[Compos
             continue
         if is_task(name):
             if dependents:
-                found[name] = Role(before=dependents)
+                found[name] = Attendance(before=dependents)
         elif not any(other in services for other in speakers[name]) and not _ends(service):
             companion_of = dependents or _accompanied(name, services, dependencies)
             needed = _closure(set(dependencies[name]) - set(companion_of), dependencies)
             if companion_of and needed.isdisjoint(companion_of):
-                found[name] = Role(dependents, companion_of)
+                found[name] = Attendance(dependents, companion_of)
     return found
 
 
@@ -73,7 +73,7 @@ def _closure(names: Iterable[str], dependencies: Mapping[str, Collection[str]]) 
     return found
 
 
-def write(service: ComposeService, role: Role, named: Callable[[str], str], place: Any) -> None:
+def write(service: ComposeService, role: Attendance, named: Callable[[str], str], place: Any) -> None:
     """Write into a draft what a service is, and take out what does not go with it; ``named`` gives declared names."""
     values = service.draft.values
     before = [named(other) for other in role.before]
