@@ -41,6 +41,7 @@ class Service(NamedTuple):
     ``version`` the package's own, both None where the package (of 0.1.0) does not say.  ``enabled``: whether it listens after the
     next boot.  ``without_proxy``: its container service was started by hand, so nothing counts its traffic.
     ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is.
+    ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
 
     name: "str"
@@ -61,6 +62,7 @@ class Service(NamedTuple):
     version: "Optional[str]" = None
     companion_of: "Tuple[str, ...]" = ()
     task_before: "Tuple[str, ...]" = ()
+    dropped: "Tuple[int, int]" = (0, 0)
 
 
 class Survey(NamedTuple):
@@ -104,9 +106,10 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
     state = state_of(listening if package.listens else None, container, in_a_row, package.stem in running)
     wakes, failures = [one for one in past if not one.failed], [one for one in past if one.failed]
     now = time.time()
+    idle_left, dropped = numbers(os.path.join(package.state, "control")) if state == "awake" and os.getuid() == 0 else (None, 0)
     return Service(
         name=package.name, state=state, ports=listen, connections=sum(counts[one] for one in listen),
-        idle_left=idle_left(os.path.join(package.state, "control")) if state == "awake" and os.getuid() == 0 else None,
+        idle_left=idle_left, dropped=(sockets.drops(listening.listen), dropped),
         last_wake=wakes[0] if wakes else None, wake_time=statistics([one.total for one in wakes if one.total is not None]),
         failures=len(failures) if readable else None,
         # The file of the last end is older than a container that is ready.
@@ -160,8 +163,11 @@ def statistics(milliseconds: "Sequence[int]") -> "Optional[Statistics]":
     return Statistics(p50, p99, len(ordered))
 
 
-def idle_left(control: "str") -> "Optional[float]":
-    """Ask a proxy for how many seconds its container stays awake without traffic; None: for ever, or it does not answer."""
+def numbers(control: "str") -> "Tuple[Optional[float], int]":
+    """Ask a proxy for how many seconds its container stays awake without traffic, and how many datagrams were dropped.
+
+    None: for ever, or it does not answer.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
             channel.settimeout(ASK_TIMEOUT)
@@ -170,11 +176,11 @@ def idle_left(control: "str") -> "Optional[float]":
             while True:
                 words = channel.recv(1024).decode("utf-8", "replace").split()
                 if not words:
-                    return None
+                    return None, 0
                 if words[0] == "numbers":
-                    return None if words[1] == "-" else float(words[1])
+                    return None if words[1] == "-" else float(words[1]), int(words[3]) if len(words) > 3 else 0
     except (OSError, ValueError, IndexError):
-        return None
+        return None, 0
 
 
 TYPE_CHECKING = False

@@ -13,6 +13,8 @@ from pathlib import Path
 
 NAMESPACE = "/run/netns/ondemand"  # the network of containers that reach each other
 _ESTABLISHED, _CLOSE_WAIT, _LISTEN = "01", "08", "0A"  # include/net/tcp_states.h
+_UNCONNECTED = "07"  # TCP_CLOSE: what takes the datagrams of all
+UDP = "/udp"  # behind an address of datagrams
 _UNIX_CONNECTED = ("02", "03")  # SS_CONNECTING: not accepted yet; SS_CONNECTED
 _LISTENS = 0x10000  # __SO_ACCEPTCON
 _ESCAPES = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
@@ -61,6 +63,19 @@ def connections(addresses: "Iterable[str]", net: "Path" = Path("/proc/net"),
         if len(words) == 8 and words[5] in _UNIX_CONNECTED and not int(words[3], 16) & _LISTENS:
             found[words[7]] += 1
     return {address: found[wanted[address]] if address in wanted else 0 for address in asked}
+
+
+def drops(addresses: "Iterable[str]", net: "Path" = Path("/proc/net")) -> "int":
+    """Return how many datagrams the kernel has dropped at some addresses, "[::]:53/udp", since they are listened on."""
+    wanted = {_parse(address[:-len(UDP)]) for address in addresses if address.endswith(UDP) and not address.startswith("/")}
+    count = 0
+    for name, family in (("udp", socket.AF_INET), ("udp6", socket.AF_INET6)) if wanted else ():
+        for line in _lines(net / name):
+            words = line.split()
+            host, _, port = words[1].partition(":")
+            if (family, _network_order(bytes.fromhex(host)), int(port, 16)) in wanted and words[3] == _UNCONNECTED:
+                count += int(words[-1])
+    return count
 
 
 def _parse(address: "str") -> "Union[Tuple[int, bytes, int], str]":

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 from ondemand_host.places import UNRECORDED
 from ondemand_host.services import CONTAINERS, IDLE, JOURNAL
+from ondemand_host.sockets import UDP
 from ondemand_host.systemd import LOOK_BACK_DAYS, PHASES
 from ondemand_host.visible import as_json as visible_json
 from ondemand_host.visible import visible
@@ -104,6 +105,8 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
 
 
 def _details(service: "Service") -> "Iterator[str]":
+    if any(service.dropped):
+        yield "datagrams dropped: {} by the kernel since it listens, {} by the relay since it runs".format(*service.dropped)
     wake, times = service.last_wake, service.wake_time
     if wake:
         client = "by {}".format(wake.client) if wake.client else "without a client"
@@ -138,6 +141,8 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "state": service.state, "enabled": service.enabled,
         "without_proxy": service.without_proxy, "companion_of": list(service.companion_of),
         "task_before": list(service.task_before), "ports": list(service.ports), "connections": service.connections,
+        "dropped_datagrams": {"kernel": service.dropped[0], "relay": service.dropped[1]} if any(
+            address.endswith(UDP) for address in service.ports) else None,
         "idle_left_s": service.idle_left,
         "last_wake": dict(_of_record(wake), total_ms=wake.total, **{
             "{}_ms".format(phase): dict(wake.phases).get(phase) for phase in PHASES}) if wake else None,

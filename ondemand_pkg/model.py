@@ -13,9 +13,13 @@ from datetime import date
 
 from ondemand_pkg import layout
 from ondemand_pkg.frozen import frozen
+from ondemand_pkg.listening import Listen as Listen
+from ondemand_pkg.listening import Port as Port
+from ondemand_pkg.listening import TcpAddress as TcpAddress
+from ondemand_pkg.listening import UdpAddress as UdpAddress
+from ondemand_pkg.listening import UnixAddress as UnixAddress
 from ondemand_pkg.package import Stored
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_READY_TIMEOUT = 60.0
@@ -23,67 +27,10 @@ DEFAULT_STOP_TIMEOUT = 10
 DEFAULT_TASK_TIMEOUT = 1800.0
 EACH_VERSION, EACH_WAKE = "version", "wake"  # when a task runs
 DEFAULT_LOG_LIMIT = 10 * 1024**2  # bytes
+DEFAULT_UDP_TIMEOUT = 300.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 ANY_ENGINE = "any"
-
-
-@frozen
-class TcpAddress:
-    """An address that a socket listens on; ``host`` None is every address of the machine, IPv4 and IPv6."""
-
-    host: IPAddress | None
-    port: int
-
-    def __str__(self) -> str:
-        if self.host is None:
-            return str(self.port)
-        return f"[{self.host}]:{self.port}" if self.host.version == 6 else f"{self.host}:{self.port}"
-
-    def overlaps(self, other: Listen) -> bool:
-        """Whether the kernel would refuse one of the two while the other is taken.
-
-        `[::]` and a bare port take IPv4 as well (systemd.socket(5), BindIPv6Only=).
-        """
-        if not isinstance(other, TcpAddress) or self.port != other.port:
-            return False
-        if self._takes_everything() or other._takes_everything():
-            return True
-        assert self.host is not None and other.host is not None
-        if self.host.version != other.host.version:
-            return False
-        return self.host == other.host or self.host.is_unspecified or other.host.is_unspecified
-
-    def _takes_everything(self) -> bool:
-        return self.host is None or (self.host.version == 6 and self.host.is_unspecified)
-
-
-@frozen
-class UnixAddress:
-    """The path of a Unix stream socket."""
-
-    path: str
-
-    def __str__(self) -> str:
-        return self.path
-
-    def overlaps(self, other: Listen) -> bool:
-        """Whether the two are one path."""
-        return self == other
-
-
-Listen = TcpAddress | UnixAddress
-
-
-@frozen
-class Port:
-    """What the host listens on, and the TCP port of the container that it leads to."""
-
-    listen: Listen
-    container: int
-
-    def __str__(self) -> str:
-        return f"{self.listen}:{self.container}"
 
 
 class ReadyKind(enum.Enum):
@@ -95,6 +42,7 @@ class ReadyKind(enum.Enum):
     EXEC = "exec"
     LOG = "log"
     STARTED = "started"
+    UDP = "udp"
 
 
 @frozen
@@ -109,6 +57,8 @@ class Ready:
     text: str = ""
     ports: tuple[int, ...] = ()  # of tcp: those that must listen, all where there are none
     is_any: bool = False  # of tcp: whether one port that listens is enough
+    send: bytes = b""  # of udp: the question
+    expect: bytes = b""  # of udp: how its answer begins
 
 
 @frozen
@@ -161,8 +111,8 @@ class Container:
     """One declared container.
 
     Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes, ``stop_timeout``,
-    ``task_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no limit),
-    ``metrics`` a directory, or empty.
+    ``task_timeout``, ``udp_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no
+    limit), ``metrics`` a directory, or empty.
     """
 
     name: str
@@ -194,6 +144,7 @@ class Container:
     log_limit: int | None = DEFAULT_LOG_LIMIT
     create_args: tuple[str, ...] = ()
     ready: Ready = Ready()
+    udp_timeout: float = DEFAULT_UDP_TIMEOUT
     idle: float | None = None
     idle_mode: str = "traffic"
     idle_action: str = "stop"
@@ -325,8 +276,13 @@ class Container:
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """The container's ports, each once, in the order of their first mention."""
-        return tuple(dict.fromkeys([*(port.container for port in self.ports), *self.expose]))
+        """The container's TCP ports, each once, in the order of their first mention."""
+        return tuple(dict.fromkeys([*(port.container for port in self.ports if not port.is_udp), *self.expose]))
+
+    @property
+    def udp_targets(self) -> tuple[int, ...]:
+        """The container's UDP ports, each once, in the order of their first mention."""
+        return tuple(dict.fromkeys(port.container for port in self.ports if port.is_udp))
 
     @property
     def shared_address(self) -> str:

@@ -19,7 +19,7 @@ from ondemand_pkg.engines import create_options, references
 from ondemand_pkg.engines.choice import ENGINES, engines_of
 from ondemand_pkg.errors import Fault, joined
 from ondemand_pkg.frozen import frozen
-from ondemand_pkg.model import ANY_ENGINE, Container, ReadyKind, TcpAddress
+from ondemand_pkg.model import ANY_ENGINE, Container, Port, ReadyKind, TcpAddress, UdpAddress, UnixAddress
 
 _ENGINE_SOCKETS = tuple(path for engine in ENGINES for path in engine.sockets)
 PAGE = "docs/rules.md"
@@ -139,9 +139,14 @@ def _own_socket(container: Container, passed: Sequence[create_options.Given]) ->
         return ""
     # The addresses at which the helpers would reach it.
     taken = [next((port for port in container.ports for other in container.ports
-                   if other.listen.overlaps(TcpAddress(ipaddress.ip_address(host), port.container))), None)
+                   if other.listen.overlaps(_address_of(port, host))), None)
              for host in ("127.0.0.1", "::1")]
     return f'port {taken[0].container} ("{taken[0]}")' if all(taken) and taken[0] else ""
+
+
+def _address_of(port: Port, host: str) -> TcpAddress | UdpAddress:
+    """Return where the helpers would reach the container's port, were the host's address its own."""
+    return (UdpAddress if port.is_udp else TcpAddress)(ipaddress.ip_address(host), port.container)
 
 
 def _of_list(value: str, key: str) -> list[str]:
@@ -184,7 +189,7 @@ def _reaches(container: Container, required: Container) -> bool:
     own = {option.name for option in create_options.read(container.create_args)[0]}
     listening = [port.listen for port in required.ports]
     return "--network" in own or not listening or any(
-        not isinstance(listen, TcpAddress) or listen.host is None or not listen.host.is_loopback for listen in listening)
+        isinstance(listen, UnixAddress) or listen.host is None or not listen.host.is_loopback for listen in listening)
 
 
 def _is_misspelt(name: str, known: str) -> bool:

@@ -55,15 +55,16 @@ def _span(value: float) -> str:
 
 
 def _ready(ready: Ready) -> dict[str, Any]:
-    told = {ReadyKind.HTTP: ready.path, ReadyKind.EXEC: ready.argv, ReadyKind.LOG: ready.text}.get(ready.kind, True)
+    told: Any = {ReadyKind.HTTP: ready.path, ReadyKind.EXEC: ready.argv, ReadyKind.LOG: ready.text,
+            ReadyKind.UDP: {"send": ready.send.hex(), "expect": ready.expect.hex()}}.get(ready.kind, True)
     status = {"status": ready.status} if ready.kind is ReadyKind.HTTP else {}
     return {ready.kind.value: told, **status, "timeout": _span(ready.timeout)}
 
 
 _FORMS: dict[str, Callable[[Any], Any]] = {
     "members": lambda members: tuple(member.name for member in members),
-    "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "log_limit": _log_limit,
-    "stop_timeout": _span, "task_timeout": _span, "idle": _span, "ready": _ready,
+    "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "log_limit": _log_limit, "ready": _ready,
+    "stop_timeout": _span, "task_timeout": _span, "udp_timeout": _span, "idle": _span,
     "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
     "changelog": lambda releases: tuple(vars(release) for release in releases),
 }

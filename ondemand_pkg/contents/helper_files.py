@@ -25,7 +25,7 @@ _PROXIES = {
     SOCKET_PROXYD: ("proxyd", ()),
 }
 _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck",), ReadyKind.EXEC: ("execcheck",),
-              ReadyKind.LOG: ("logcheck",)}
+              ReadyKind.LOG: ("logcheck",), ReadyKind.UDP: ("udpcheck",)}
 
 
 def programs(container: Container) -> dict[str, str]:
@@ -48,7 +48,7 @@ def modules(container: Container) -> dict[str, bytes]:
     of_proxy = _PROXIES[container.proxy][1] if container.listens else ()
     of_engine = (f"engines/{module}" for module in MODULES)
     names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
-             *(("metrics",) if container.metrics else ())]
+             *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ())]
     return {f"{name}.py": _source(name) for name in names}
 
 

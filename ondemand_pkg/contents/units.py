@@ -11,11 +11,12 @@ from typing import Any
 from ondemand_pkg import layout
 from ondemand_pkg.contents.rendering import render
 from ondemand_pkg.engines.choice import engine_of
-from ondemand_pkg.model import RELAY, Container, Listen, TcpAddress, UnixAddress
+from ondemand_pkg.model import RELAY, Container, Listen, TcpAddress, UdpAddress, UnixAddress
 
 FILES = 524288  # that a process of the proxy may open: the hard limit that systemd gives to every service
 PROXYD_FILES = 6  # that systemd-socket-proxyd opens for one connection
 TURN_TIMEOUT = 3600  # seconds for which a task may wait for those before it (helpers/task.py)
+DATAGRAMS = "1M"  # of the kernel's memory for datagrams that come before the relay runs; the kernel doubles it
 PULL_TIMEOUT = 1800  # seconds that making the container may take at a wake, the pull of its image included
 
 
@@ -39,6 +40,7 @@ def units(container: Container) -> dict[str, str]:
         "pull_timeout": PULL_TIMEOUT,
         "ready_timeout": f"{container.ready.timeout:g}",
         "turn_timeout": TURN_TIMEOUT,
+        "datagrams": DATAGRAMS,
         "namespace": layout.SHARED_NAMESPACE,
         "host_in_shared": layout.HOST_IN_SHARED,
     }
@@ -60,11 +62,17 @@ def _socket_units(container: Container, values: Mapping[str, Any]) -> Iterator[t
         if listening:
             unit = container.exposed_socket_unit if is_shared else container.socket_unit
             yield unit, render(
-                "units/ondemand.socket.j2", **values, unit=unit, listening=listening, is_shared=is_shared,
+                "units/ondemand.socket.j2", **values, unit=unit, listening=list(map(_listen, listening)), is_shared=is_shared,
                 is_second=unit != container.socket_unit,
                 has_tcp=any(isinstance(address, TcpAddress) for address in listening),
-                has_address=any(isinstance(address, TcpAddress) and address.host for address in listening),
+                has_udp=any(isinstance(address, UdpAddress) for address in listening),
+                has_address=any(not isinstance(address, UnixAddress) and address.host for address in listening),
                 has_path=any(isinstance(address, UnixAddress) for address in listening))
+
+
+def _listen(address: Listen) -> tuple[str, str]:
+    """Return what a socket unit says of an address: the setting and its value."""
+    return ("ListenDatagram", address.address) if isinstance(address, UdpAddress) else ("ListenStream", str(address))
 
 
 def preset(container: Container) -> tuple[str, str]:

@@ -38,6 +38,7 @@ from ondemand_pkg.model import (
     Ready,
     ReadyKind,
     TcpAddress,
+    UdpAddress,
     UnixAddress,
     Volume,
 )
@@ -67,6 +68,7 @@ CPUS = Value("a number of processors, such as 1.5", _cpus, {"type": "number", "m
 
 STOP_TIMEOUT = Value(SPAN, lambda value: math.ceil(time_span(value)), {"type": "string"})
 
+UDP_TIMEOUT = Value(SPAN, time_span, {"type": "string"})
 
 _IDLE_FORM = f'"never", or {SPAN}'
 
@@ -107,7 +109,8 @@ def _log_limit(value: Any) -> int | None:
 
 LOG_LIMIT = Value('"none", or a size such as "10m"', _log_limit, {"type": "string", "pattern": f"none|{_SIZE}"})
 
-PORT_FORM = '"[ADDRESS:]LISTEN:CONTAINER", such as "80:8080", "127.0.0.1:9000:9000", "[::1]:9001:9001" or "/run/web.sock:8080"'
+PORT_FORM = ('"[ADDRESS:]LISTEN:CONTAINER", such as "80:8080", "127.0.0.1:9000:9000", "[::1]:9001:9001", "53:53/udp" or '
+             '"/run/web.sock:8080"')
 LONGEST_SOCKET_PATH = 107  # sun_path less its final NUL, unix(7)
 
 
@@ -122,13 +125,15 @@ def _port(value: Any) -> Port:
         raise Invalid(value, f'write "{value}:{value}"', why="expected a string, not an integer")
     expect(value, str, PORT_FORM)
     check_text(value, PORT_FORM)
-    head, colon, target = value.rpartition(":")
-    if target.endswith("/udp"):
-        raise Invalid(value, "allowed: TCP ports, " + PORT_FORM, why="UDP is not supported yet")
+    head, colon, target = value.removesuffix("/tcp").rpartition(":")
+    kind = UdpAddress if target.endswith("/udp") else TcpAddress
+    target = target.removesuffix("/udp")
     if not colon or not head:
         raise Invalid(value, f"allowed: {PORT_FORM}")
     container = _port_number(target, value)
     if head.startswith("/"):
+        if kind is UdpAddress:
+            raise Invalid(value, "leave /udp out, or write a port in place of the path", why="a Unix socket takes connections")
         # systemd strips white space at the end of a value.
         if (len(head.encode()) > LONGEST_SOCKET_PATH or head.endswith("/") or head != head.rstrip() or "//" in head
                 or {".", ".."} & set(head.split("/"))):
@@ -137,7 +142,7 @@ def _port(value: Any) -> Port:
         return Port(UnixAddress(head), container)
     host, colon, port = head.rpartition(":")
     if not colon:
-        return Port(TcpAddress(None, _port_number(port, value)), container)
+        return Port(kind(None, _port_number(port, value)), container)
     if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
         raise Invalid(value, f"allowed: {PORT_FORM}", why="write an IPv6 address in brackets")
     try:
@@ -146,10 +151,10 @@ def _port(value: Any) -> Port:
         raise Invalid(value, f"allowed: {PORT_FORM}", why=f"{host!r} is not an IP address (host names are not allowed)") from None
     if address.version == 6 and address.scope_id:
         raise Invalid(value, "listen on [::] and filter by firewall", why="an address with a zone is not allowed")
-    return Port(TcpAddress(address, _port_number(port, value)), container)
+    return Port(kind(address, _port_number(port, value)), container)
 
 
-PORT = Value(PORT_FORM, _port, {"type": "string", "pattern": r":[0-9]{1,5}$"})
+PORT = Value(PORT_FORM, _port, {"type": "string", "pattern": r":[0-9]{1,5}(/tcp|/udp)?$"})
 
 VOLUME_FORM = '"NAME:/PATH" or "/HOST/PATH:/PATH", optionally followed by options such as ":ro"'
 _OF_DIRECTORIES = {"shared", "slave", "private", "rshared", "rslave", "rprivate"}
@@ -238,7 +243,8 @@ def _create_args(value: Any) -> tuple[str, ...]:
 CREATE_ARGS = Value("an array of options of 'docker create'", _create_args, dict(array(ARGUMENT).schema))
 
 READY_FORM = ('"tcp", "started", or a table with one of tcp = true, "any" or ["PORT"], http = "/PATH" (status = 200), '
-              'healthcheck = true, exec = ["COMMAND"], log = "TEXT", started = true, and optionally timeout = "60s"')
+              'healthcheck = true, exec = ["COMMAND"], log = "TEXT", udp = { send = "HEX", expect = "HEX" }, started = true, and '
+              'optionally timeout = "60s"')
 _URL_PATH = pattern(r"/[!-~]*", 'the path of a URL, such as "/healthz"')
 _TRUE = Value("true", lambda value: value if value is True else _refuse(value, "allowed: true"), {"const": True})
 
@@ -267,6 +273,29 @@ def _ready_tcp(value: Any) -> tuple[tuple[int, ...], bool]:
 _READY_TCP = Value('true, "any" or an array of ports', _ready_tcp, {
     "anyOf": [{"enum": [True, "any"]}, {"type": "array", "minItems": 1, "items": {"type": ["string", "integer"]}}]})
 
+MOST_OF_QUESTION = 1232  # bytes that get through any network in one piece
+_HEX = pattern(f"(?:[0-9a-fA-F]{{2}}){{0,{MOST_OF_QUESTION}}}", 'bytes in hexadecimal digits, such as "ffffffff54"')
+
+
+def _ready_udp(value: Any) -> tuple[bytes, bytes]:
+    allowed = 'a table { send = "HEX", expect = "HEX" }: the bytes of a question, and those with which its answer begins'
+    expect(value, dict, allowed)
+    parts, found = Parts(), {"send": b"", "expect": b""}
+    for key, element in value.items():
+        with parts.part(f".{key}"):
+            if key not in found:
+                raise Invalid(element, "allowed: send, expect", why="unknown key")
+            found[key] = bytes.fromhex(_HEX.parse(element))
+    parts.check()
+    if "send" not in value:
+        raise Invalid(value, f"allowed: {allowed}", why="send is missing")
+    return found["send"], found["expect"]
+
+
+_READY_UDP = Value('{ send = "HEX", expect = "HEX" }', _ready_udp, {
+    "type": "object", "additionalProperties": False, "required": ["send"],
+    "properties": {key: dict(_HEX.schema) for key in ("send", "expect")}})
+
 _READY_KINDS: Mapping[ReadyKind, tuple[Value, str]] = {
     ReadyKind.TCP: (_READY_TCP, ""),
     ReadyKind.HTTP: (_URL_PATH, "path"),
@@ -274,6 +303,7 @@ _READY_KINDS: Mapping[ReadyKind, tuple[Value, str]] = {
     ReadyKind.EXEC: (array(ARGUMENT, 1), "argv"),
     ReadyKind.LOG: (line("a line that the container logs", 1000), "text"),
     ReadyKind.STARTED: (_TRUE, ""),
+    ReadyKind.UDP: (_READY_UDP, ""),
 }
 
 
@@ -299,6 +329,8 @@ def _ready(value: Any) -> Ready:
                 checked = _READY_KINDS[kind][0].parse(element)
                 if kind is ReadyKind.TCP:
                     arguments["ports"], arguments["is_any"] = checked
+                elif kind is ReadyKind.UDP:
+                    arguments["send"], arguments["expect"] = checked
                 elif _READY_KINDS[kind][1]:
                     arguments[_READY_KINDS[kind][1]] = checked
             elif key in others:

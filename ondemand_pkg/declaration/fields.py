@@ -81,9 +81,9 @@ FIELDS: tuple[Field, ...] = (
     Field("engine", container_values.ENGINE, "The container engine: \"any\" takes the one that the host has when the container "
           "is first made, Docker where it has both, and stays with it.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
     Field("ports", values.array(container_values.PORT, 1), "Addresses that the host listens on, each forwarded to a port of the "
-          "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), or PATH:CONTAINER "
-          "(/run/web.sock:8080) for a Unix socket. Required unless 'expose', 'companion_of' or 'task' is declared.",
-          '["80:8080"]'),
+          "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), with /udp behind it for datagrams "
+          "(27015:27015/udp), or PATH:CONTAINER (/run/web.sock:8080) for a Unix socket. Required unless 'expose', "
+          "'companion_of' or 'task' is declared.", '["80:8080"]'),
     Field("expose", network_values.EXPOSE, "TCP ports that other on-demand containers of the host reach, at an address of the "
           "container's own, under its declared name; nobody else reaches them.", '["8080"]'),
     Field("address", network_values.ADDRESS, "The address of what is exposed, where two containers would have the same one.",
@@ -135,6 +135,8 @@ FIELDS: tuple[Field, ...] = (
           "a key here.", '["--shm-size=64m"]'),
     Field("ready", container_values.READY, "Readiness check; clients wait until it succeeds.",
           '{ http = "/healthz" }', '"tcp", without ports "started"'),
+    Field("udp_timeout", container_values.UDP_TIMEOUT, "Forget a client of a UDP port after this long without a datagram "
+          "from it; its next datagram reaches the server from another port.", '"30min"', '"5min"'),
     Field("idle", container_values.IDLE, "Stop the container after this long without traffic; \"never\" keeps it running "
           "once woken.", '"10min"', '"never"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps the container awake: data being transferred, or "
@@ -147,8 +149,9 @@ FIELDS: tuple[Field, ...] = (
           "the client's data; the server must expect it.", '"v2"', "no header"),
     Field("requires", values.array(NAME), "Other containers of the site, by declared name, that are woken first and kept awake; "
           "their packages become dependencies of this one.", '["db"]', "[]"),
-    Field("allow", values.array(container_values.NETWORK), "Addresses and networks that may connect over TCP, and so wake "
-          "the container; packets from all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]', "everyone"),
+    Field("allow", values.array(container_values.NETWORK), "Addresses and networks that may connect over TCP or send datagrams, "
+          "and so wake the container; packets from all others are dropped before they wake anything.", '["10.0.0.0/8", "::1"]',
+          "everyone"),
     Field("metrics", container_values.METRICS, f"Write metrics for the textfile collector of Prometheus' node exporter: "
           f"true for {METRICS_DIRECTORY}, or another directory.", "true", "false"),
     Field("silence", values.mapping(values.choice(*SILENCEABLE), values.line("the reason, a line of text", 200)),

@@ -29,7 +29,7 @@ def _exposed(value: Any) -> int:
     check_text(value, EXPOSE_FORM)
     number = value.removesuffix("/tcp")
     if value.endswith("/udp"):
-        raise Invalid(value, f"allowed: {EXPOSE_FORM}", why="UDP is not supported yet")
+        raise Invalid(value, f"allowed: {EXPOSE_FORM}", why="UDP between containers is not supported yet")
     if not re.fullmatch(r"[0-9]{1,5}", number) or not 1 <= int(number) <= 65535:
         raise Invalid(value, f"allowed: {EXPOSE_FORM}")
     return int(number)

@@ -20,7 +20,7 @@ from ondemand_pkg.declaration.toml_lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
 from ondemand_pkg.errors import DeclarationError, Fault, joined
 from ondemand_pkg.frozen import frozen
-from ondemand_pkg.model import Container, Listen, Port, Stack, TcpAddress
+from ondemand_pkg.model import Container, Listen, Port, Stack, UnixAddress
 
 LARGEST_FILE = 8 * 1024**2
 TABLES = ("package", "container", "stack")
@@ -142,7 +142,8 @@ class _File:
                        f"containers alone, or companion_of = {BY_KEY['companion_of'].example} where nothing connects to it",
                        "container", name, "ports")
         for key, why, remedy in contradictions(arguments):
-            self.fault(why, remedy, "container", name, key)
+            if key in arguments or key not in table:  # else its own value is wrong, which was told
+                self.fault(why, remedy, "container", name, key)
         self.reaching[name] = arguments
         self.listening.append((name, arguments.get("ports", ())))
         self.requiring[name] = arguments.get("requires", ())
@@ -332,7 +333,7 @@ def _find_clashes(files: list[_File]) -> None:
                 continue
             names[name] = file.place("container", name)
             for index, port in enumerate(ports):
-                slot = port.listen.port if isinstance(port.listen, TcpAddress) else port.listen.path
+                slot = port.listen.path if isinstance(port.listen, UnixAddress) else port.listen.port
                 for listen, other, other_file in taken.setdefault(slot, []):
                     if port.listen.overlaps(listen):
                         file.fault(f'found "{port}"; the container {other!r} ({other_file.place("container", other, "ports")}) '

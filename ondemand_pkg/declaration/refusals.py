@@ -11,8 +11,10 @@ from typing import Any
 
 from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.choice import ENGINES, WORDS
-from ondemand_pkg.model import ANY_ENGINE, Port, ReadyKind, TcpAddress
+from ondemand_pkg.model import ANY_ENGINE, Port, Ready, ReadyKind, TcpAddress, UdpAddress
 
+UDP_READY = ('write ready = { udp = { send = "HEX", expect = "HEX" } }, { log = "TEXT" }, { exec = ["COMMAND"] }, '
+             '{ healthcheck = true } or "started"')
 Contradiction = tuple[str, str, str]  # the key, what is wrong with it, what to do instead
 
 
@@ -27,14 +29,33 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
         yield ("log_limit", "create_args says already where the container's output goes", "leave one of the two out")
     ready = arguments.get("ready")
     for port in ready.ports if ready is not None else ():
-        if port not in {one.container for one in ports}:
+        if port not in {one.container for one in ports if not one.is_udp}:
             yield ("ready", f"it waits for port {port}, to which none of ports leads", "write one of the container's ports")
+    yield from _datagrams(arguments, ports)
     if ready is not None and ready.kind is ReadyKind.HEALTHCHECK:
         for option in options:
             if is_off(option):
                 yield ("create_args",
                        f"{option.name} switches off the health check that ready = {{ healthcheck = true }} waits for",
                        "leave it out, or write another kind of ready")
+
+
+def _datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[Contradiction]:
+    """Find what needs a port of UDP, or one of TCP, and has none."""
+    has_udp = any(port.is_udp for port in ports)
+    has_tcp = bool(arguments.get("expose")) or not all(port.is_udp for port in ports)
+    ready = arguments.get("ready", Ready())
+    if has_udp and not has_tcp:
+        if ready.kind in (ReadyKind.TCP, ReadyKind.HTTP):
+            found = f"{ready.kind.value!r} connects to a TCP port, and all of ports are of UDP".replace("'", '"')
+            yield "ready", found if "ready" in arguments else f"missing; its default {found}", UDP_READY
+        if arguments.get("proxy_protocol"):
+            yield "proxy_protocol", "it is for connections, and all of ports are of UDP", "leave it out"
+    if not has_udp:
+        if ready.kind is ReadyKind.UDP:
+            yield "ready", "none of ports is of UDP", 'write ports = ["53:53/udp"], or another kind of ready'
+        if "udp_timeout" in arguments:
+            yield "udp_timeout", "none of ports is of UDP", 'leave it out, or write ports = ["53:53/udp"]'
 
 
 def is_off(option: create_options.Given) -> bool:
@@ -57,10 +78,10 @@ def _engines(engine: str, options: Sequence[create_options.Given]) -> Iterator[C
 
 
 def _networks(ports: Sequence[Port], is_reached: bool, options: Sequence[create_options.Given]) -> Iterator[Contradiction]:
-    listening = {port.listen.port for port in ports if isinstance(port.listen, TcpAddress)}
+    listening = {(port.listen.port, port.is_udp) for port in ports if isinstance(port.listen, TcpAddress | UdpAddress)}
     for option in options:
-        if option.name == "--publish" and (number := _published(option.value)) in listening:
-            yield ("create_args", f"the engine would listen on {number} too, on which systemd listens for the container",
+        if option.name == "--publish" and (found := _published(option.value)) in listening:
+            yield ("create_args", f"the engine would listen on {found[0]} too, on which systemd listens for the container",
                    "leave --publish out: ports forwards to the container without it")
     networks = [option.value for option in options if option.name == "--network"]
     if is_reached and "none" in networks:
@@ -68,10 +89,10 @@ def _networks(ports: Sequence[Port], is_reached: bool, options: Sequence[create_
                "leave it out")
 
 
-def _published(binding: str) -> int | None:
-    """Return the TCP port of the host on which `--publish` lets the engine listen."""
-    host = re.fullmatch(r"(?:.*:)?([0-9]+):[0-9]+(?:/tcp)?", binding)
-    return int(host[1]) if host else None
+def _published(binding: str) -> tuple[int, bool]:
+    """Return the port of the host on which `--publish` lets the engine listen, 0 for none, and whether it is of UDP."""
+    host = re.fullmatch(r"(?:.*:)?([0-9]+):[0-9]+(?:/(tcp|udp))?", binding)
+    return (int(host[1]), host[2] == "udp") if host else (0, False)
 
 
 def _mounts(arguments: Mapping[str, Any], options: Sequence[create_options.Given]) -> Iterator[Contradiction]:

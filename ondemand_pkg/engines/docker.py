@@ -81,6 +81,7 @@ def readiness(container: Container) -> dict[str, Any]:
         ReadyKind.HTTP: {"path": ready.path, "status": ready.status, "proxy_protocol": container.proxy_protocol},
         ReadyKind.EXEC: {"argv": list(ready.argv)},
         ReadyKind.LOG: {"text": ready.text},
+        ReadyKind.UDP: {"send": ready.send.hex(), "expect": ready.expect.hex()},
     }
     return found.get(ready.kind, {})
 

@@ -22,6 +22,11 @@ _HTTP_PORTS = {80, 3000, 5000, 8000, 8008, 8080, 8081, 8888, 9000, 9090}
 
 def objects(container: Container, name: str, ports: Sequence[dict[str, Any]], losses: Losses) -> list[dict[str, Any]]:
     """Return what scales a container that speaks HTTP, the route first: the scaler asks for it; nothing for another one."""
+    if container.udp_targets:
+        losses.add("ports", "datagrams don't wake it: the add-on wakes HTTP alone"
+                            + ("" if container.targets else "; one pod always runs"))
+    if not container.targets:
+        return []
     if container.ready.kind is not ReadyKind.HTTP and container.targets[0] not in _HTTP_PORTS:
         losses.add("ports", f"the add-on wakes HTTP alone, and nothing says that port {container.targets[0]} speaks it "
                             '(ready = { http = "/" } would): one pod always runs')

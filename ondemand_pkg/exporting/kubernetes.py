@@ -15,7 +15,7 @@ from ondemand_pkg.exporting.losses import Loss, Losses, declared_keys
 from ondemand_pkg.exporting.object_names import is_annotation, is_label, object_name
 from ondemand_pkg.exporting.pods import environment, pod
 from ondemand_pkg.exporting.storage import storage
-from ondemand_pkg.model import Container, TcpAddress
+from ondemand_pkg.model import Container, UnixAddress
 
 NAME_LABEL, VERSION_LABEL = "app.kubernetes.io/name", "app.kubernetes.io/version"
 # Keys that need no word where they are not in the manifest: they are of the package, or of how a host wakes.
@@ -26,6 +26,7 @@ _CARRIED = {"version", "description", "image", "ports", "command", "entrypoint",
 _INSTEAD = {
     "pin": 'write the image with its digest: "NAME:TAG@sha256:..."',
     "bundle": "push the image to a registry that the cluster reaches",
+    "udp_timeout": "the cluster's own connection tracking decides when a client of UDP is forgotten",
     "idle_mode": "what scales the Deployment decides what counts as idle",
     "idle_action": "Kubernetes has no pause; the pod is stopped",
     "proxy": "a Service leads clients to the pod",
@@ -119,21 +120,24 @@ def _annotations(container: Container, losses: Losses) -> dict[str, Any]:
 
 def _service_ports(container: Container, losses: Losses) -> list[dict[str, Any]]:
     targets: dict[int, int] = {}
+    of_udp: dict[int, int] = {}
     for port in container.ports:
-        if not isinstance(port.listen, TcpAddress):
+        if isinstance(port.listen, UnixAddress):
             losses.add("ports", f'"{port}": a Service has no Unix socket; clients use port {port.container}')
             targets.setdefault(port.container, port.container)
             continue
         if port.listen.host is not None:
             losses.add("ports", f'"{port}": a Service has an address of its own in the cluster, not {port.listen.host}')
-        if targets.setdefault(port.listen.port, port.container) != port.container:
+        found = of_udp if port.is_udp else targets
+        if found.setdefault(port.listen.port, port.container) != port.container:
             losses.add("ports", f'"{port}": a Service has one port {port.listen.port}, which leads to '
-                                f"{targets[port.listen.port]}; write another one into its ports")
+                                f"{found[port.listen.port]}; write another one into its ports")
     for exposed in container.expose:
         if targets.setdefault(exposed, exposed) != exposed:
             losses.add("expose", f'"{exposed}": a Service has one port {exposed}, which leads to {targets[exposed]}; '
                                  "write another one into its ports")
-    return [{"name": f"tcp-{number}", "port": number, "targetPort": target} for number, target in targets.items()]
+    return [{"name": f"tcp-{number}", "port": number, "targetPort": target} for number, target in targets.items()] + [
+        {"name": f"udp-{number}", "port": number, "targetPort": target, "protocol": "UDP"} for number, target in of_udp.items()]
 
 
 def _network_policy(container: Container, name: str, with_keda: bool, losses: Losses) -> list[dict[str, Any]]:
@@ -147,4 +151,6 @@ def _network_policy(container: Container, name: str, with_keda: bool, losses: Lo
                         + (", which they don't behind the interceptor" if with_keda else ""))
     return [{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name},
              "spec": {"podSelector": {"matchLabels": {NAME_LABEL: name}}, "policyTypes": ["Ingress"],
-                      "ingress": [{"from": peers, "ports": [{"protocol": "TCP", "port": port} for port in container.targets]}]}}]
+                      "ingress": [{"from": peers, "ports": [
+                          *({"protocol": "TCP", "port": port} for port in container.targets),
+                          *({"protocol": "UDP", "port": port} for port in container.udp_targets)]}]}}]

@@ -25,8 +25,9 @@ def pod(container: Container, storage: Storage, losses: Losses) -> dict[str, Any
     inner |= _command(container, losses)
     if container.workdir:
         inner["workingDir"] = container.workdir
-    if container.targets:
-        inner["ports"] = [{"containerPort": port} for port in container.targets]
+    if container.targets or container.udp_targets:
+        inner["ports"] = [*({"containerPort": port} for port in container.targets),
+                          *({"containerPort": port, "protocol": "UDP"} for port in container.udp_targets)]
     inner["envFrom"] = [*([{"configMapRef": {"name": part_of_name(name, "env")}}] if container.env else []),
                         {"secretRef": {"name": part_of_name(name, "secret"), "optional": True}}]
     inner |= _limits(container)

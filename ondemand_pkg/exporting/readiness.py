@@ -18,7 +18,9 @@ _ACCEPTED = range(200, 400)  # the statuses that an HTTP probe takes
 
 def probes(container: Container, losses: Losses) -> dict[str, Any]:
     """Return the probes of a container; none where nothing of it can be probed."""
-    if not container.targets:
+    if not container.targets and container.ready.kind is not ReadyKind.EXEC:
+        if container.udp_targets:
+            losses.add("ready", "no probe asks a port of UDP: the pod counts as ready as soon as it runs")
         return {}
     check = {**_check(container, losses), "timeoutSeconds": PROBE_TIMEOUT}
     return {"startupProbe": {**check, "periodSeconds": 1, "failureThreshold": max(1, math.ceil(container.ready.timeout))},
@@ -26,9 +28,10 @@ def probes(container: Container, losses: Losses) -> dict[str, Any]:
 
 
 def _check(container: Container, losses: Losses) -> dict[str, Any]:
-    ready, port = container.ready, container.targets[0]
+    ready = container.ready
     if ready.kind is ReadyKind.EXEC:
         return {"exec": {"command": list(ready.argv)}}
+    port = container.targets[0]
     if ready.kind is ReadyKind.HTTP:
         if ready.status not in _ACCEPTED:
             losses.add("ready", f"a probe takes the statuses 200 to 399, not {ready.status}; the port is probed instead")
@@ -41,6 +44,8 @@ def _check(container: Container, losses: Losses) -> dict[str, Any]:
                             f"port {port} is probed instead")
     elif ready.kind is ReadyKind.LOG:
         losses.add("ready", f"no probe reads the log; the port {port} is probed instead")
+    elif ready.kind is ReadyKind.UDP:
+        losses.add("ready", f"no probe asks a port of UDP; the port {port} is probed instead")
     elif len(container.targets) > 1:
         losses.add("ready", f"a container has one probe: of the ports, {port} is probed")
     return {"tcpSocket": {"port": port}}

@@ -17,7 +17,9 @@ import sys
 
 from process import say, usage
 
-LISTENING = "0A"  # TCP_LISTEN in include/net/tcp_states.h
+LISTENING, UNCONNECTED = "0A", "07"  # TCP_LISTEN, TCP_CLOSE in include/net/tcp_states.h
+UDP = "udp"
+KINDS: "Dict[str, Tuple[str, ...]]" = {" (Stream)": (), " (Datagram)": (UDP,)}  # by what systemd says behind an address
 ACCEPTS = 0x10000  # __SO_ACCEPTCON, the flag of a Unix socket that listens
 
 
@@ -54,22 +56,26 @@ def socket_units(unit: "str") -> "Tuple[Dict[str, List[Address]], str]":
         values = {key: value for key, _, value in lines}
         if values.get("ActiveState") == "active" or values.get("Id") == unit:
             found[values.get("Id", "")] = [parse(value) for key, _, value in lines
-                                           if key == "Listen" and value.endswith(" (Stream)")]
+                                           if key == "Listen" and value.endswith(tuple(KINDS))]
             networks[values.get("Id", "")] = values.get("NetworkNamespacePath", "")
     own = networks.get(unit, "")
     return {name: addresses for name, addresses in found.items() if networks[name] == own}, own
 
 
 def parse(text: "str") -> "Address":
-    """Return an address as systemd shows it, "[::]:80 (Stream)", as (family, bytes, port), or as a path."""
+    """Return an address as systemd shows it, "[::]:80 (Stream)", as (family, bytes, port), or as a path.
+
+    One of datagrams has UDP behind the port.
+    """
+    kind = next(kind for ending, kind in KINDS.items() if text.endswith(ending))
     text = text.rsplit(" ", 1)[0]
     if text.startswith(("/", "@")):
         return unescape(text)
     host, _, port = text.rpartition(":")
     if not host:  # a kernel without IPv6
-        return socket.AF_INET, bytes(4), int(port)
+        return (socket.AF_INET, bytes(4), int(port)) + kind
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    return family, socket.inet_pton(family, host.strip("[]")), int(port)
+    return (family, socket.inet_pton(family, host.strip("[]")), int(port)) + kind
 
 
 def unescape(text: "str") -> "str":
@@ -87,16 +93,16 @@ def unescape(text: "str") -> "str":
 def show(address: "Address") -> "str":
     if isinstance(address, str):
         return address
-    family, host, port = address
+    family, host = address[:2]
     return "{}:{}".format("[{}]".format(socket.inet_ntop(family, host)) if family == socket.AF_INET6 else
-                          socket.inet_ntop(family, host), port)
+                          socket.inet_ntop(family, host), "/".join(map(str, address[2:])))
 
 
 def overlap(one: "Address", other: "Address") -> "bool":
     """Return whether the kernel gives one of two addresses only while the other is free."""
     if isinstance(one, str) or isinstance(other, str):
         return one == other
-    if one[2] != other[2]:
+    if one[2:] != other[2:]:
         return False
     every = [address for address in (one, other) if not any(address[1])]
     if one[0] == other[0]:
@@ -105,14 +111,17 @@ def overlap(one: "Address", other: "Address") -> "bool":
 
 
 def kernel_sockets(namespace: "str" = "") -> "List[Tuple[Address, str]]":
-    """Return (address, inode) of every listening TCP socket of a network, by its path, and of every Unix stream socket."""
+    """Return (address, inode) of every socket of a network, by its path, that waits for clients, and of every Unix one."""
     found: "List[Tuple[Address, str]]" = []
-    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        for line in tcp_sockets(name, namespace):
+    of_tcp: "Tuple[str, Tuple[str, ...]]" = (LISTENING, ())
+    of_udp: "Tuple[str, Tuple[str, ...]]" = (UNCONNECTED, (UDP,))
+    for name, family, (state, kind) in (("tcp", socket.AF_INET, of_tcp), ("tcp6", socket.AF_INET6, of_tcp),
+                                        ("udp", socket.AF_INET, of_udp), ("udp6", socket.AF_INET6, of_udp)):
+        for line in sockets_of(name, namespace):
             words = line.split()
-            if words[3] == LISTENING:
+            if words[3] == state:
                 host, _, port = words[1].partition(":")
-                found.append(((family, network_order(bytes.fromhex(host)), int(port, 16)), words[9]))
+                found.append(((family, network_order(bytes.fromhex(host)), int(port, 16)) + kind, words[9]))
     for line in lines_of("/proc/1/net/unix"):
         words = line.split(None, 7)
         if len(words) == 8 and int(words[3], 16) & ACCEPTS:
@@ -120,7 +129,7 @@ def kernel_sockets(namespace: "str" = "") -> "List[Tuple[Address, str]]":
     return found
 
 
-def tcp_sockets(name: "str", namespace: "str") -> "List[str]":
+def sockets_of(name: "str", namespace: "str") -> "List[str]":
     if not namespace:
         # Of systemd's own network: rpm may run scriptlets in a network namespace of their own (rpm-plugin-unshare(8)).
         return lines_of("/proc/1/net/" + name)
@@ -181,6 +190,7 @@ def descriptors(directory: "str") -> "Iterator[str]":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterator, List, Match, Sequence, Tuple, Union
+    from typing import Any, Dict, Iterator, List, Match, Sequence, Tuple, Union
 
-    Address = Union[str, Tuple[int, bytes, int]]  # the path of a Unix socket, or family, address and port
+    # The path of a Unix socket, or family, address and port, and for datagrams UDP.
+    Address = Union[str, Tuple[Any, ...]]

@@ -26,7 +26,7 @@ def passed_sockets() -> "List[Socket]":
 def listening_socket(descriptor: "int") -> "Socket":
     socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, descriptor)
     family = socket.getsockopt(_socket.SOL_SOCKET, SO_DOMAIN)
-    return _socket.socket(family, _socket.SOCK_STREAM, 0, socket.detach())
+    return _socket.socket(family, socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_TYPE), 0, socket.detach())
 
 
 def is_local(host: "str") -> "bool":
@@ -57,15 +57,18 @@ def leads_back(listener: "Socket", host: "str", port: "int") -> "bool":
     return (takes_both or listener.family == family_of(host)) and is_local(host)
 
 
-def without_own(hosts: "List[str]", ports: "Sequence[int]", holder: "int" = SYSTEMD) -> "List[str]":
-    """Return those of a workload's addresses at which no socket unit listens on any of its ports.
+def without_own(hosts: "List[str]", ports: "Sequence[int]", holder: "int" = SYSTEMD,
+                datagrams: "Sequence[int]" = ()) -> "List[str]":
+    """Return those of a workload's addresses at which no socket unit listens on its ports, those of UDP in ``datagrams``.
 
     ``holder`` is the process that holds the sockets of socket units.  Raises Failure where no address is left.
     """
-    from addresses import held_by, overlap, show  # only a workload with the host's network pays for it
+    from addresses import UDP, held_by, overlap, show  # only a workload with the host's network pays for it
 
     held = held_by(holder)
-    wanted = {host: [(family_of(host), _socket.inet_pton(family_of(host), host), port) for port in ports] for host in hosts}
+    places = {host: (family_of(host), _socket.inet_pton(family_of(host), host)) for host in hosts}
+    wanted = {host: [place + (port,) for port in ports] + [place + (port, UDP) for port in datagrams]
+              for host, place in places.items()}
     taken = {host: [one for one in addresses if any(overlap(one, other) for other in held)] for host, addresses in wanted.items()}
     left = [host for host in hosts if not taken[host]]
     if not left:

@@ -1,7 +1,7 @@
 """relay - hold the clients until the container listens, then carry their bytes.
 
 Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--allow NETWORK]...
-             [--proxy-protocol v1|v2] [--exposed ADDRESS] PORT...
+             [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -14,9 +14,10 @@ started with it: where the unit is newer than the program, it ends at once and l
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
+import _socket
 import os
 
-from carriers.clients import is_allowed, parse_network, who_and_since
+from carriers.clients import is_allowed, is_inside, number, parse_network, who_and_since
 from carriers.ends import Listener
 from carriers.streams import Streams
 from control import ask_for_life
@@ -31,11 +32,11 @@ class Service:
     """A service and its carriers."""
 
     def __init__(self, loop: "Loop", carriers: "Sequence[Carrier]", door: "Optional[str]", idle: "Optional[float]",
-                 counts_connections: "bool") -> "None":
+                 counts_connections: "bool", who: "Callable[[Held, float], Tuple[str, float]]") -> "None":
         self.loop = loop
         self.carriers = carriers
         self.door = door
-        self.life = Life(carriers, idle, counts_connections, self.ask, who_and_since)
+        self.life = Life(carriers, idle, counts_connections, self.ask, who)
         self.signals, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self.signals, self.hear_signals)
         _signal.set_wakeup_fd(signalled)
@@ -73,32 +74,46 @@ class Service:
 
 def main(argv: "Sequence[str]") -> "int":
     try:
-        door, idle, idle_mode, allowed, header, exposed, ports = arguments(argv)
+        door, idle, idle_mode, allowed, header, exposed, udp_timeout, ports = arguments(argv)
     except (IndexError, ValueError, OSError):
         return usage(__doc__)
     sockets = passed_sockets()
     own = [socket for socket in sockets if not exposed or socket.getsockname()[0] != exposed]
-    listeners = [Listener(socket, ports[min(index, len(ports) - 1)]) for index, socket in enumerate(own) if ports]
+    listeners = [Listener(socket, ports[min(index, len(ports) - 1)][0]) for index, socket in enumerate(own) if ports]
     listeners += [Listener(socket, socket.getsockname()[1]) for socket in sockets if socket not in own]
-    passed = len(own)
+    is_right = [socket.type == _socket.SOCK_DGRAM for socket in own] == [is_udp for _, is_udp in ports]
     loop = Loop()
-    streams = Streams(loop, listeners, header, (lambda client: is_allowed(client, allowed)) if allowed else None)
-    service = Service(loop, [streams], door, idle, idle_mode == "connections")
-    if passed != len(ports):
-        say("{} sockets for {} ports; the socket unit and its drop-ins need exactly one ListenStream= per port that the "
-            "package declares".format(passed, len(ports)))
-        service.life.give_up(LONGEST_BACK_OFF)
-    else:
+    of_datagrams = [listener for listener in listeners if listener.socket.type == _socket.SOCK_DGRAM]
+    of_streams = [listener for listener in listeners if listener not in of_datagrams]
+    carriers: "List[Carrier]" = []
+    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since
+    if of_streams:
+        carriers.append(Streams(loop, of_streams, header, (lambda client: is_allowed(client, allowed)) if allowed else None))
+    if of_datagrams:
+        from carriers import datagrams  # only who declares it pays for it
+
+        who = datagrams.who_and_since
+        for listener in of_streams:  # the option of a socket unit is for all of its sockets
+            if listener.socket.family != _socket.AF_UNIX:
+                listener.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        carriers.append(datagrams.Datagrams(loop, of_datagrams, udp_timeout, (
+            lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None))
+    service = Service(loop, carriers, door, idle, idle_mode == "connections", who)
+    if is_right:
         service.life.begin()
+    else:
+        say("{} sockets for {} ports, or in another order; the socket unit and its drop-ins need exactly one ListenStream= per "
+            "port that the package declares, and one ListenDatagram= per port of UDP".format(len(own), len(ports)))
+        service.life.give_up(LONGEST_BACK_OFF)
     service.run()
-    return 0 if passed == len(ports) else 1
+    return 0 if is_right else 1
 
 
 def arguments(argv: "Sequence[str]") -> "Arguments":
     door, idle, idle_mode, left = None, None, "traffic", list(argv)
     allowed: "List[Tuple[int, int]]" = []
     header: "Optional[Callable[[Socket], bytes]]" = None
-    exposed = ""
+    exposed, udp_timeout = "", 300.0
     while left and left[0].startswith("--"):
         option, value = left.pop(0), left.pop(0)
         if option == "--door":
@@ -111,6 +126,8 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             allowed.append(parse_network(value))
         elif option == "--exposed":
             exposed = value
+        elif option == "--udp-timeout":
+            udp_timeout = float(value)
         elif option == "--proxy-protocol" and value in ("v1", "v2"):
             import proxy_protocol  # only who declares it pays for it
 
@@ -119,16 +136,20 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             raise ValueError(option)
     if not left and not exposed:
         raise ValueError("no port")
-    return door, idle, idle_mode, allowed, header, exposed, [int(word) for word in left]
+    words = [word.partition("/") for word in left]
+    if not all(kind in ("", "udp") for _, _, kind in words):
+        raise ValueError(left)
+    ports = [(int(port), kind == "udp") for port, _, kind in words]
+    return door, idle, idle_mode, allowed, header, exposed, udp_timeout, ports
 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
-    from typing import Callable, List, Optional, Sequence, Tuple
+    from typing import Any, Callable, List, Optional, Sequence, Tuple
 
-    from carriers import Carrier
+    from carriers import Carrier, Held
     from control import Client
 
-    Arguments = Tuple[Optional[str], Optional[float], str, List[Tuple[int, int]], Optional[Callable[[Socket], bytes]], str,
-                      List[int]]
+    Arguments = Tuple[Optional[str], Optional[float], str, List[Tuple[int, int]], Optional[Callable[[Socket], bytes]], str, float,
+                      List[Tuple[int, bool]]]

@@ -8,7 +8,7 @@ import _socket
 import time
 
 import words
-from carriers import ACCEPT, IGNORE, WATCH
+from carriers import ACCEPT, HOLD, IGNORE, WATCH
 from outcome import begin_of_process, last_end, now
 from process import say
 from relay_states import (
@@ -26,6 +26,7 @@ from relay_states import (
     GIVE_UP,
     GREETED,
     HELD,
+    HOLDING,
     MOVED,
     PARTING,
     PARTING_BROKEN,
@@ -65,7 +66,7 @@ class Life(Machine):
     TABLE = TABLE
 
     def __init__(self, carriers: "Sequence[Carrier]", idle: "Optional[float]", counts_connections: "bool",
-                 ask: "Callable[[], Client]", who: "Callable[[Socket, float], Tuple[str, float]]") -> "None":
+                 ask: "Callable[[], Client]", who: "Callable[[Held, float], Tuple[str, float]]") -> "None":
         super().__init__(CALLING)
         self.carriers = carriers
         self.idle = idle  # seconds; None: never
@@ -95,7 +96,8 @@ class Life(Machine):
 
     def settle(self) -> "None":
         """Let the carriers do as the state has it."""
-        wanted = ACCEPT if self.state in ACCEPTING else WATCH if self.state in WATCHING else IGNORE
+        wanted = ACCEPT if self.state in ACCEPTING else WATCH if self.state in WATCHING else (
+            HOLD if self.state in HOLDING else IGNORE)
         if wanted != self.heeded:
             self.heeded = wanted
             for carrier in self.carriers:
@@ -135,7 +137,7 @@ class Life(Machine):
         elif word == words.STATUS:
             self.tell(self.numbers())
 
-    def meet(self, client: "Socket") -> "None":
+    def meet(self, client: "Held") -> "None":
         """A carrier holds a client."""
         self.happen(CLIENT, client)
 
@@ -184,12 +186,14 @@ class Life(Machine):
         return sum(carrier.connections() for carrier in self.carriers)
 
     def numbers(self) -> "str":
-        """Return for how long the workload will stay awake without traffic, and how many connections are open."""
+        """Return for how long the workload will stay awake without traffic, and how many connections are open;
+        and how many datagrams were dropped, if some were."""
         left = "-"
         if self.idle is not None:
             self.look_for_traffic()
             left = "{:.1f}".format(max(0.0, self.idle - (time.monotonic() - self.quiet_since)))
-        return "{} {} {}".format(words.NUMBERS, left, self.connections() + self.waiting())
+        lost = sum(carrier.lost() for carrier in self.carriers)
+        return "{} {} {}{}".format(words.NUMBERS, left, self.connections() + self.waiting(), " {}".format(lost) if lost else "")
 
     def has_failed_before(self) -> "bool":
         """Return whether the start that was asked for has failed without a word.
@@ -226,7 +230,7 @@ class Life(Machine):
     def await_units(self) -> "None":
         self.deadline = time.monotonic() + UNITS_PATIENCE
 
-    def note(self, client: "Socket") -> "None":
+    def note(self, client: "Held") -> "None":
         """Tell who has woken the workload: the first client."""
         if not self.has_waker:
             self.has_waker = True
@@ -240,7 +244,7 @@ class Life(Machine):
         self.wanted = now()
         self.tell(words.WAKE)
 
-    def note_and_wake(self, client: "Socket") -> "None":
+    def note_and_wake(self, client: "Held") -> "None":
         self.wanted = now()
         self.note(client)
         self.tell(words.WAKE)
@@ -327,8 +331,7 @@ def back_off_after(failures: "int") -> "float":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _socket import socket as Socket
     from typing import Any, Callable, Optional, Sequence, Tuple
 
-    from carriers import Carrier
+    from carriers import Carrier, Held
     from control import Client

@@ -51,6 +51,7 @@ EVENTS = (BEGIN, GREETED, UNANSWERED, UNREACHABLE, FAILED_BEFORE, EXPIRED, READY
 # In these states clients are accepted; in the others they wait in the kernel, where they outlive this process.
 ACCEPTING = (SERVING, FAILED, REFUSING)
 WATCHING = (PAUSED,)  # in these it is noticed that one waits
+HOLDING = (STARTING, WAKING)  # in these datagrams are held, for the kernel drops them where too many come
 
 TABLE = {
     CALLING: {

@@ -130,7 +130,8 @@ class Run:
         if self.waiting and any(map(is_local, found)):
             import waitport
 
-            return without_own(found, waitport.arguments(self.waiting)[2])
+            _, _, ports, _, of_udp = waitport.arguments(self.waiting)
+            return without_own(found, ports, datagrams=of_udp)
         return found
 
     def current_addresses(self) -> "List[str]":

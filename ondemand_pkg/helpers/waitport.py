@@ -1,6 +1,6 @@
 """waitport - hold the proxy back until the container is ready.
 
-Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log] [--need any|PORT,...] [PORT...]
+Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log|udp] [--need any|PORT,...] [PORT[/udp]...]
 
 Runs next to `run`, begins as a copy of its process, and learns from it the workload's address once that is started.
 Checks every 2 ms whether the container still runs, and whether every PORT (with --need, one of them or those) accepts a TCP
@@ -8,7 +8,7 @@ connection at the container's own address; then reports to `run`.  The engine is
 before the container listens, and an inspection costs more than a connection attempt.
 
 Of the other kinds of readiness, which container.json holds, `http` asks the first PORT, `healthcheck` and `exec` run a command
-in the container, and `log` is seen by `run`, which carries the output.
+in the container, `udp` asks the first PORT/udp, and `log` is seen by `run`, which carries the output.
 """
 
 import _socket as socket  # the module `socket` takes as long to load as the interpreter itself
@@ -25,13 +25,14 @@ from process import Failure, usage
 
 LOOK = 0.002  # seconds between two looks
 END_LOOK = 0.01  # the same where only the container's end is to be noticed
+UDP = "/udp"  # behind a port
 PATIENCE = 1.0  # seconds for which one unanswered attempt to connect may grow
 
 
 def main(argv: "Sequence[str]", engine: "Engine") -> "int":
-    timeout, kind, ports, needed = arguments(argv)
+    timeout, kind, ports, needed, of_udp = arguments(argv)
     form = 'ready = {{ {}, timeout = "..." }}'.format(FORMS[kind] if needed == ports else "tcp = ...")
-    make_checks = maker_of_checks(kind, needed, engine)  # what it loads is there before the container is started
+    make_checks = maker_of_checks(kind, needed, of_udp, engine)  # what it loads is there before the container is started
     try:
         control = Client()
     except OSError:
@@ -51,9 +52,10 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
             return 1
         if kind == "tcp" and len(needed) > 1:
             form += '; if it never does, ready = { tcp = "any" }'
-        for check in make_checks(choice.address, control):
+        for check in make_checks([choice.address] if ports else addresses, control):
             if not passed(check, engine, life, deadline, timeout, form):
                 return 1
+            choice.address = getattr(check, "address", choice.address)
     except Failure as failure:
         control.tell("{} {}".format(words.FAILED, failure))  # `run` reports it, followed by the container's last output
         return 1
@@ -73,11 +75,15 @@ def passed(check: "Check", engine: "Engine", life: "str", deadline: "float", tim
     return True
 
 
-FORMS = {"tcp": "tcp = true", "http": "http = ...", "healthcheck": "healthcheck = true", "exec": "exec = ...", "log": "log = ..."}
+FORMS = {"tcp": "tcp = true", "http": "http = ...", "healthcheck": "healthcheck = true", "exec": "exec = ...", "log": "log = ...",
+         "udp": "udp = ..."}
 
 
-def arguments(argv: "Sequence[str]") -> "Tuple[float, str, List[int], List[int]]":
-    """Return the timeout, the kind of check, all ports, and those that must listen: none where one of all is enough."""
+def arguments(argv: "Sequence[str]") -> "Tuple[float, str, List[int], List[int], List[int]]":
+    """Return the timeout, the kind of check, all ports of TCP, those that must listen, and the ports of UDP.
+
+    None must listen where one of all is enough.
+    """
     timeout, kind, need, words = 60.0, "tcp", "", list(argv)
     try:
         while words and words[0].startswith("--"):
@@ -90,34 +96,44 @@ def arguments(argv: "Sequence[str]") -> "Tuple[float, str, List[int], List[int]]
                 need = value
             else:
                 raise ValueError(option)
-        ports = [int(word) for word in words]
-        if not ports and kind in ("tcp", "http"):
+        of_udp = [int(word[:-len(UDP)]) for word in words if word.endswith(UDP)]
+        ports = [int(word) for word in words if not word.endswith(UDP)]
+        if (kind in ("tcp", "http") and not ports) or (kind == "udp" and not of_udp):
             raise ValueError("no port")
-        return timeout, kind, ports, [] if need == "any" else [int(port) for port in need.split(",")] if need else ports
+        needed = [] if need == "any" else [int(port) for port in need.split(",")] if need else ports
+        return timeout, kind, ports, needed, of_udp
     except (IndexError, ValueError):
         sys.exit(usage(__doc__))
 
 
-def maker_of_checks(kind: "str", ports: "List[int]", engine: "Engine") -> "Callable[[str, Client], Sequence[Check]]":
-    """Return what returns the checks to be passed, one after the other, by the container's address and the control socket."""
+def maker_of_checks(kind: "str", ports: "List[int]", of_udp: "List[int]",
+                    engine: "Engine") -> "Callable[[List[str], Client], Sequence[Check]]":
+    """Return what returns the checks to be passed, one after the other, by the container's addresses and the control socket.
+
+    Of several addresses the first one is meant, but for `udp`, which finds out the one that answers.
+    """
     if kind == "tcp":
-        return lambda address, control: [Probe(address, port) for port in ports]
+        return lambda addresses, control: [Probe(addresses[0], port) for port in ports]
     if kind == "healthcheck":
         import execcheck
 
-        return lambda address, control: [execcheck.health_check(engine)]
+        return lambda addresses, control: [execcheck.health_check(engine)]
     from declared import readiness
 
     wanted = readiness()
     if kind == "log":
-        return lambda address, control: [LogCheck(control, wanted["text"])]
+        return lambda addresses, control: [LogCheck(control, wanted["text"])]
     if kind == "exec":
         import execcheck
 
-        return lambda address, control: [execcheck.ExecCheck(engine, wanted["argv"])]
+        return lambda addresses, control: [execcheck.ExecCheck(engine, wanted["argv"])]
+    if kind == "udp":
+        from udpcheck import UdpCheck
+
+        return lambda addresses, control: [UdpCheck(addresses, of_udp[0], wanted)]
     from httpcheck import HttpCheck
 
-    return lambda address, control: [Probe(address, ports[0]), HttpCheck(address, ports[0], wanted)]
+    return lambda addresses, control: [Probe(addresses[0], ports[0]), HttpCheck(addresses[0], ports[0], wanted)]
 
 
 class Choice:
@@ -225,5 +241,6 @@ if TYPE_CHECKING:
     from engines import Engine
     from execcheck import ExecCheck
     from httpcheck import HttpCheck
+    from udpcheck import UdpCheck
 
-    Check = Union["Choice", "Probe", "LogCheck", ExecCheck, HttpCheck]
+    Check = Union["Choice", "Probe", "LogCheck", ExecCheck, HttpCheck, UdpCheck]

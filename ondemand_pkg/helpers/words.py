@@ -32,7 +32,7 @@ WAKE = "wake"  # from the proxy: a client wants what sleeps paused
 HOLD = "hold"  # from the `run` of another service, which requires this one for as long as its connection lasts
 CLIENT = "client"  # WHO CONNECTED, from the proxy: the client that woke, and when it was connected (CLOCK_BOOTTIME, seconds)
 ANSWERED = "answered"  # WHEN, from the proxy: the workload's first byte went to a client
-NUMBERS = "numbers"  # IDLE-LEFT CONNECTIONS, from the proxy: seconds, or "-" for ever; passed on to root, who asked for STATUS
+NUMBERS = "numbers"  # IDLE-LEFT CONNECTIONS [DROPPED], from the proxy: seconds, or "-" for ever; passed on to those who asked
 
 OF_ROOT = (GREETING, LISTENS, FAILED, IDLE, WHERE, WAKE, HOLD, STATUS)
 OF_PROXY = (GREETING, IDLE, WHERE, WAKE, CLIENT, ANSWERED, NUMBERS)

@@ -19,7 +19,7 @@ from ondemand_pkg.importing.compose_network import Networks
 from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.draft import IDLE, Draft
 from ondemand_pkg.importing.notes import Note, Weight, named
-from ondemand_pkg.importing.ports import BRIDGE
+from ondemand_pkg.importing.ports import BRIDGE, settle_readiness
 from ondemand_pkg.importing.reach import Reach
 from ondemand_pkg.importing.yaml_lines import Located
 
@@ -237,9 +237,14 @@ class _Project:
         for name, service in self.services.items():
             known = self._ports_of(service)
             service.is_inside = not service.published and name not in self.roles
-            if name not in self.roles and (service.is_inside or users[name]):
-                inside = dict.fromkeys([*(port.container for port in service.published), *known])
+            inside = dict.fromkeys([*(port.container for port in service.published if port.protocol == "tcp"), *known])
+            if name in self.roles:
+                continue
+            if inside and (service.is_inside or users[name]):
                 service.draft.values["expose"] = [str(port) for port in inside]
+            elif users[name]:
+                service.note(service.keys.get("ports", self.raw[name]), "ports", "other containers can't reach its ports of UDP "
+                             f"by its name; have them send to {BRIDGE}", Weight.LOSS)
         for name, service in self.services.items():
             if name in self.roles:
                 continue
@@ -251,7 +256,8 @@ class _Project:
     def _introduce(self, service: ComposeService, viewer: ComposeService) -> None:
         """Give a container the names of another one."""
         names = self.networks.names(service.name, viewer.name)
-        if viewer is service or not names or any(option.startswith("--network=") for option in viewer.options()):
+        has_own_network = any(option.startswith("--network=") for option in viewer.options())
+        if viewer is service or not names or has_own_network or "expose" not in service.draft.values:
             return
         target = service.draft.name
         linked = [alias for name, alias in self.networks.links(viewer.name) if name == service.name and alias != target]
@@ -269,8 +275,13 @@ class _Project:
 
     def _ready(self, service: ComposeService) -> None:
         """Take one port for enough where no health check says more: of several, some may stay silent for ever."""
-        inside = dict.fromkeys([*(port.rpartition(":")[2] for port in service.draft.values.get("ports", ())),
+        published = [port.rpartition(":")[2] for port in service.draft.values.get("ports", ())]
+        inside = dict.fromkeys([*(port for port in published if not port.endswith("/udp")),
                                 *service.draft.values.get("expose", ())])
+        if not inside and settle_readiness(service.draft.values):
+            service.note(service.keys.get("ports", self.raw[service.name]), "ports",
+                         "it counts as ready once it is started, as no port of UDP can be asked by connecting; if datagrams get "
+                         'lost then, write ready = { udp = { send = "HEX", expect = "HEX" } }')
         if len(inside) > 1 and "ready" not in service.draft.values:
             service.draft.values["ready"] = {"tcp": "any"}
             service.note(service.keys.get("ports", self.raw[service.name]), "ports",

@@ -15,7 +15,7 @@ from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.notes import Weight
 from ondemand_pkg.importing.ports import BRIDGE, Published
 from ondemand_pkg.importing.yaml_lines import Located
-from ondemand_pkg.model import TcpAddress
+from ondemand_pkg.model import TcpAddress, UdpAddress
 
 MOST_PORTS = 1000
 
@@ -26,8 +26,8 @@ class Listening:
     def __init__(self, services: Iterable[ComposeService], place_of: Callable[[str], Located]) -> None:
         self._services = services
         self._place_of = place_of
-        self._taken: defaultdict[int, list[tuple[TcpAddress, str]]] = defaultdict(list)
-        self._tried: dict[tuple[str, int], tuple[int, str]] = {}  # below which port none is free, and whose the wanted one is
+        self._taken: defaultdict[int, list[tuple[TcpAddress | UdpAddress, str]]] = defaultdict(list)
+        self._tried: dict[tuple[str, int, str], tuple[int, str]] = {}  # the next free one, and who has that which is wanted
 
     def write(self) -> None:
         """Write all ports."""
@@ -40,15 +40,16 @@ class Listening:
                 service.note(item, f"ports {port}", str(error), Weight.LOSS)
                 continue
             self._taken[listen.port].append((listen, service.name))
-            service.draft.add("ports", str(Published(port.host, listen.port, port.container) if holder else port))
+            moved = replace(port, listen=listen.port) if holder else port
+            service.draft.add("ports", str(moved))
             if holder:
-                service.note(item, f"ports {port}", f"{holder!r} already listens there; changed to "
-                             f"{Published(port.host, listen.port, port.container)}, tell its clients", Weight.LOSS)
+                service.note(item, f"ports {port}", f"{holder!r} already listens there; changed to {moved}, tell its clients",
+                             Weight.LOSS)
 
-    def _free(self, port: Published) -> tuple[TcpAddress, str]:
+    def _free(self, port: Published) -> tuple[TcpAddress | UdpAddress, str]:
         """Return where a port can listen, and who has the place that it should have."""
         wanted = PORT.parse(str(port)).listen
-        number, holder = self._tried.get((port.host, wanted.port), (wanted.port, ""))
+        number, holder = self._tried.get((port.host, wanted.port, port.protocol), (wanted.port, ""))
         listen = replace(wanted, port=number)
         while other := next((who for address, who in self._taken[listen.port] if address.overlaps(listen)), ""):
             holder = holder or other
@@ -56,5 +57,5 @@ class Listening:
                 raise ValueError("no port is free above it")
             listen = replace(listen, port=listen.port + 1)
         if holder:
-            self._tried[port.host, wanted.port] = listen.port, holder
+            self._tried[port.host, wanted.port, port.protocol] = listen.port, holder
         return listen, holder

@@ -78,7 +78,7 @@ class Namespaces:
         what = f"network_mode {service.scope.text(value)}"
         if kind == "host":
             known = service.published or [Published("", port, port) for port in self._ports_of(service)]
-            service.published = [Published("", port.listen, port.container) for port in known]
+            service.published = [Published("", port.listen, port.container, port.protocol) for port in known]
             service.note(value, what, "it gets a network of its own, as systemd listens on its ports: it neither sees the host's "
                          "interfaces nor broadcasts, and is reached on the listed ports alone", Weight.LOSS)
         else:

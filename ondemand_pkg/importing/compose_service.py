@@ -199,10 +199,9 @@ class ComposeService:
                 self.note(item, "ports", f"{error}; write each of its ports into ports")
                 continue
             for port in found:
-                if port.protocol != "tcp":
-                    self.note(item, f"ports {port}/{port.protocol}",
-                              f"only TCP can wake a container; write \"--publish={port}/{port.protocol}\" into create_args, it "
-                              "is open while the container runs")
+                if port.protocol not in ports.WOKEN_BY:
+                    self.note(item, f"ports {port}", f"only TCP and UDP can wake a container; write \"--publish={port}\" into "
+                                                     "create_args, it is open while the container runs")
                     continue
                 if port.listen is None:
                     self.note(item, f"ports {port.container}",

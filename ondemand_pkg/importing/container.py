@@ -13,6 +13,7 @@ from typing import Any
 from ondemand_pkg.importing.compose_service import INSTEAD
 from ondemand_pkg.importing.draft import UNKNOWN_VERSION, Draft, name_of, version_of
 from ondemand_pkg.importing.image import exposed
+from ondemand_pkg.importing.ports import WOKEN_BY, settle_readiness
 
 _NAMELESS = re.compile(r"[0-9a-f]{64}")
 _SHM_SIZES = (64 * 2**20, 64 * 1024 * 1000)  # the engines' defaults
@@ -117,15 +118,16 @@ class _Inspected:
         bindings = self.host.get("PortBindings") or {}
         for target, found in bindings.items():
             number, _, protocol = target.partition("/")
-            if protocol not in ("", "tcp"):
+            if protocol not in ("", *WOKEN_BY):
                 self.note(f"port {target}",
-                          f"only TCP can wake a container; write \"--publish={number}:{target}\" into create_args")
+                          f"only TCP and UDP can wake a container; write \"--publish={number}:{target}\" into create_args")
                 continue
             for binding in found or ():
                 host = "" if self.is_podmans and binding.get("HostIp") == "0.0.0.0" else binding.get("HostIp") or ""
                 listen = binding.get("HostPort") or number
                 address = f"[{host}]:" if ":" in host else f"{host}:" if host else ""
-                self.draft.add("ports", f"{address}{listen}:{number}")
+                self.draft.add("ports", f"{address}{listen}:{target.removesuffix('/tcp')}")
+        settle_readiness(self.draft.values)
         if "ports" in self.draft.values:
             self.draft.remark("ports", f"Free them first: 'docker stop {str(self.details.get('Name')).lstrip('/')}'.")
             return

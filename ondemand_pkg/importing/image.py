@@ -95,7 +95,9 @@ def _ports(draft: Draft, config: Mapping[str, Any]) -> None:
         if protocol == "tcp":
             draft.add("ports", f"{number}:{number}")
         else:
-            draft.note("the image", f"port {number}/{protocol}", "only TCP can wake a container")
+            advice = f'write "{number}:{number}/udp" into ports where clients use it'
+            draft.note("the image", f"port {number}/{protocol}",
+                       advice if protocol == "udp" else "only TCP and UDP can wake a container")
     if "ports" in draft.values:
         draft.remark("ports", "The ports that the image exposes: [ADDRESS:]LISTEN:CONTAINER.")
     else:

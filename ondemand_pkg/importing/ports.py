@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from ondemand_pkg.frozen import frozen
 from ondemand_pkg.importing.yaml_lines import Located, scalar_text
 
+WOKEN_BY = ("tcp", "udp")  # the protocols that wake a container
 BRIDGE = "172.17.0.1"  # the host's address on the engine's default bridge, unless daemon.json sets another
 _MOST = 100  # ports of one range
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
@@ -36,7 +38,7 @@ class Published:
     def __str__(self) -> str:
         """Return it as a declaration writes it; without a port of its own it listens on the container's."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        both = f"{self.listen or self.container}:{self.container}"
+        both = f"{self.listen or self.container}:{self.container}" + ("" if self.protocol == "tcp" else f"/{self.protocol}")
         return f"{host}:{both}" if host else both
 
 
@@ -59,6 +61,15 @@ def short(text: str) -> list[Published]:
 def long(host: str, published: str, target: str, protocol: str) -> list[Published]:
     """Return the ports of a mapping of `host_ip`, `published`, `target` and `protocol`; raises ValueError."""
     return list(_pairs(host.strip("[]"), published, target, protocol, f"{published}:{target}"))
+
+
+def settle_readiness(values: dict[str, Any]) -> bool:
+    """Take a container of UDP ports alone for ready once it is started, where no health check says more; return whether it is."""
+    published = values.get("ports", ())
+    is_so = bool(published) and "ready" not in values and all(str(port).endswith("/udp") for port in published)
+    if is_so:
+        values["ready"] = "started"
+    return is_so
 
 
 def _pairs(host: str, listen: str, container: str, protocol: str, whole: str) -> Iterator[Published]:

@@ -276,8 +276,8 @@ class Project:
         if one.run.network == "host":
             why = ("with the host's network its server listens by itself, and no connection can wake it; give it a network of "
                    "its own: write PublishPort= in place of Network=host")
-        elif one.run.udp:
-            why = f"only TCP can wake a container, and it publishes {', '.join(one.run.udp)} alone"
+        elif one.run.unwoken:
+            why = f"only TCP and UDP can wake a container, and it publishes {', '.join(one.run.unwoken)} alone"
         else:
             why = _LEFT_OUT
         self.notes.append(Note(one.unit.path, "left out", why, Weight.LOSS))
@@ -350,7 +350,7 @@ class Project:
     def _let_inside_ports_be_reached(self, one: QuadletContainer, taken: set[str]) -> None:
         for port in list(one.draft.values["ports"]):
             inside, (host, _, listen) = port.rpartition(":")[2], port.rpartition(":")[0].rpartition(":")
-            if (listen == inside and host in ("", "0.0.0.0", "[::]", ports.BRIDGE)) or (
+            if inside.endswith("/udp") or (listen == inside and host in ("", "0.0.0.0", "[::]", ports.BRIDGE)) or (
                     f"{ports.BRIDGE}:{inside}:{inside}" in one.draft.values["ports"]):
                 continue
             if inside in taken and listen != inside:

@@ -51,7 +51,7 @@ class RunOptions:
     is_docker: bool
     container: Callable[[str], str] = lambda name: f"ondemand-{name}"
     network: str = ""
-    udp: list[str] = field(default_factory=list)
+    unwoken: list[str] = field(default_factory=list)
     exposed: list[int] = field(default_factory=list)
     _health: dict[str, tuple[str, Source]] = field(default_factory=dict)
     _read_only_tmpfs: bool = True
@@ -121,6 +121,7 @@ class RunOptions:
         if "ports" not in values and self.exposed and self.network != "host":
             values["ports"] = [f"{ports.BRIDGE}:{port}:{port}" for port in dict.fromkeys(self.exposed)]
             self.draft.remark("ports", "Not published, but exposed: for other containers of the host alone.")
+        ports.settle_readiness(values)
 
     # --- keys that are keys of the declaration too -------------------------------------------------------------
 
@@ -172,10 +173,10 @@ class RunOptions:
             self.note(source, f"{error}; write each of its ports into ports")
             return
         for port in found:
-            if port.protocol != "tcp":
-                self.udp.append(value)
+            if port.protocol not in ports.WOKEN_BY:
+                self.unwoken.append(value)
                 self.note(Source(source.place, f"{source.what.rstrip('=')}={value}"),
-                          f"only TCP can wake a container; write \"--publish={value}\" into create_args")
+                          f"only TCP and UDP can wake a container; write \"--publish={value}\" into create_args")
                 continue
             if port.listen is None:
                 self.note(source, f"the engine would choose a port of the host; it listens on {port.container}")

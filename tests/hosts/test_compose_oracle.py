@@ -93,7 +93,8 @@ def expected(config: dict[str, Any], service: dict[str, Any]) -> dict[str, Any]:
         "cap_add": [one.upper() for one in service.get("cap_add") or []],
         "cap_drop": [one.upper() for one in service.get("cap_drop") or []],
         "ports": sorted(f"{port.get('host_ip', '')} {port['published'].partition('-')[0]} {port['target']}"
-                        for port in service.get("ports") or [] if port["protocol"] == "tcp" and "published" in port),
+                        + ("/udp" if port["protocol"] == "udp" else "")
+                        for port in service.get("ports") or [] if port["protocol"] in ("tcp", "udp") and "published" in port),
         "volumes": sorted(f"{source(config, volume)} {volume['target']} {volume.get('read_only', False)}"
                           for volume in service.get("volumes") or []
                           if volume["type"] in ("bind", "volume") and "source" in volume),

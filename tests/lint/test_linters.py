@@ -14,13 +14,14 @@ from requirements import need
 from ondemand_pkg.contents.scripts import scripts
 from ondemand_pkg.contents.units import units
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.model import Container, Port, TcpAddress, UnixAddress, Volume
+from ondemand_pkg.model import Container, Port, TcpAddress, UdpAddress, UnixAddress, Volume
 
 TOP = Path(__file__).parents[2]
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
 RICH = dataclasses.replace(NGINX, name="c++.web-1", purge_volumes=True, metrics="/srv/text-file", volumes=(
     Volume("web-data", "/data"), Volume("/srv", "/srv"), Volume("more", "/more")), description='100% "quoted" $HOME; \\', ports=(
-    Port(TcpAddress(ipaddress.ip_address("::1"), 81), 8081), Port(UnixAddress("/run/web %n.sock"), 8080)))
+    Port(TcpAddress(ipaddress.ip_address("::1"), 81), 8081), Port(UnixAddress("/run/web %n.sock"), 8080),
+    Port(UdpAddress(None, 81), 81)))
 
 
 def passes(*argv: str | Path) -> None:

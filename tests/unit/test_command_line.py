@@ -48,7 +48,7 @@ def test_a_whole_command_line_becomes_a_declaration(tmp_path: Path) -> None:
     (["run", "-p", "80:80"], "it names no image"), (["run", "nginx"], "it publishes no TCP port"),
     (["ps", "-a"], "'run' or 'create' is allowed there"), (["run", "--init", "-p", "80:80", "Not An Image"],
         "would be the image"),
-    (["run", "--network=host", "nginx"], "it publishes no TCP port"), (["run", "-p", "53:53/udp", "x"],
+    (["run", "--network=host", "nginx"], "it publishes no TCP port"), (["run", "-p", "53:53/sctp", "x"],
         "it publishes no TCP port"),
 ])
 def test_what_makes_no_container_that_can_be_woken_is_an_error(words: list[str], message: str) -> None:

@@ -36,6 +36,7 @@ def web(directory: Path, keys: str, environ: dict[str, str] | None = None) -> tu
     ('["3000"]', ["3000:3000"]),
     ('["8000-8002:9000-9002"]', ["8000:9000", "8001:9001", "8002:9002"]),
     ('["127.0.0.1:8001:8001", "[::1]:80:81", "0.0.0.0:82:82/tcp"]', ["127.0.0.1:8001:8001", "[::1]:80:81", "0.0.0.0:82:82"]),
+    ('["53:53", "53:53/udp", "127.0.0.1:5-6:7-8/udp"]', ["53:53", "53:53/udp", "127.0.0.1:5:7/udp", "127.0.0.1:6:8/udp"]),
     ('["127.0.0.1::80"]', ["127.0.0.1:80:80"]),
     ("[8080]", ["8080:8080"]),
     ("[22:22]", ["22:22"]),  # sixty-based in YAML 1.1
@@ -48,7 +49,8 @@ def test_ports_are_read_in_both_syntaxes(tmp_path: Path, ports: str, expected: l
 
 
 @pytest.mark.parametrize(("ports", "message"), [
-    ('["53:53/udp"]', "web.ports 53:53/udp: only TCP can wake a container"),
+    ('["53:53/sctp"]', "web.ports 53:53/sctp: only TCP and UDP can wake a container"),
+    ('["53:53/udp"]', "it counts as ready once it is started"),
     ('["80-90:80"]', ""), ('["80-81:90-95"]', "the two ranges differ in length"),
     ('["x:80"]', "neither a port nor a range"),
     ('["1-65535:1-65535"]', "more than 100 ports"), ('["70000:80"]', "not between 1 and 65535"),

@@ -58,14 +58,15 @@ PROJECTS = {
                        {"database": ['search_path="$user", public, vectors']}),
     "influxdb": Expected({"influxdb2": ["8086:8086"]}, {}, [":6: influxdb2.secrets"],
                          {"influxdb2": ["/run/secrets/influxdb2-admin-password"]}),
-    "jellyfin": Expected({"jellyfin": ["8096:8096"]}, {}, [":5: jellyfin.ports 7359:7359/udp: only TCP"], {
+    "jellyfin": Expected({"jellyfin": ["8096:8096", "7359:7359/udp"]}, {}, [], {
         "jellyfin": ["1000:1000", "--device=/dev/dri/renderD128:/dev/dri/renderD128", "--group-add=122",
                      "--add-host=host.docker.internal:host-gateway", "ro"]}),
     "keycloak": Expected({"postgres": exposed(5432), "keycloak": ["8080:8080"]}, {"keycloak": ["postgres"]}, [],
                          {"postgres": ["keycloak", "password"], "keycloak": ["start-dev"]}),
     "matomo": Expected({"db": exposed(3306), "app": ["8080:80"]}, {}, [":7: db.env_file ./db.env"], {"db": ["Z"]}),
-    "mattermost": Expected({"postgres": exposed(5432), "mattermost": ["8065:8065", "8443:8443"]}, {"mattermost": ["postgres"]},
-                           [":8: postgres.environment.TZ", ":15: mattermost.ports 8443:8443/udp"],
+    "mattermost": Expected({"postgres": exposed(5432), "mattermost": ["8065:8065", "8443:8443/udp", "8443:8443"]},
+                           {"mattermost": ["postgres"]},
+                           [":8: postgres.environment.TZ"],
                            {"postgres": ["/var/run/postgresql", "--pids-limit=100", "True"], "mattermost": ["/tmp"]}),
     "mediawiki": Expected({"mediawiki": ["8080:80"], "database": exposed(3306)}, {"mediawiki": ["database"]}, [],
                           {"database": ["yes"]}),

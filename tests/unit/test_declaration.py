@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ondemand_pkg.contents.declaration_file import as_toml
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.errors import DeclarationError
 from ondemand_pkg.model import Container, Depends, Port, Ready, ReadyKind, Release, TcpAddress, UnixAddress, Volume
@@ -291,8 +292,54 @@ def test_a_value_out_of_its_range_is_refused_with_what_is_allowed(tmp_path: Path
     assert fault.startswith(f"x.toml:5: container.nginx.{line.split()[0]}") and remedy in fault
 
 
+UDP = SMALLEST.replace("80:80", "53:53/udp")
+ANSWERS = 'ready = { udp = { send = "ff", expect = "" } }\n'
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    (UDP, 'ready: missing; its default "tcp" connects to a TCP port, and all of ports are of UDP; write ready = { udp = '),
+    (UDP + 'ready = "tcp"\n', 'ready: "tcp" connects to a TCP port, and all of ports are of UDP; write ready = { udp = '),
+    (UDP + 'ready = { http = "/" }\n', 'ready: "http" connects to a TCP port'),
+    (UDP + ANSWERS + 'proxy_protocol = "v2"\n', "proxy_protocol: it is for connections"),
+    (UDP + ANSWERS + 'proxy = "systemd-socket-proxyd"\n', 'proxy: "systemd-socket-proxyd" supports one TCP address'),
+    (UDP + ANSWERS + 'create_args = ["--publish=53:53/udp"]\n', "create_args: the engine would listen on 53 too"),
+    (UDP + 'ready = { udp = { send = "f", expect = "" } }\n', 'ready.udp.send: found "f"; allowed: bytes in hexadecimal digits'),
+    (UDP + 'ready = { udp = { expect = "ff" } }\n', "send is missing"),
+    (UDP + 'ready = { udp = { send = "ff", wait = 1 } }\n', "ready.udp.wait: found 1; unknown key; allowed: send, expect"),
+    (UDP + 'ready = { udp = "ff" }\n', "a table { send ="),
+    (UDP + ANSWERS + "udp_timeout = 5\n", "time span"),
+    (SMALLEST + ANSWERS, "ready: none of ports is of UDP"),
+    (SMALLEST + 'udp_timeout = "5min"\n', "udp_timeout: none of ports is of UDP"),
+    (UDP + ANSWERS + SMALLEST.replace("nginx]", "b]").replace("80:80", "127.0.0.1:53:5/udp") + ANSWERS,
+     'already listens on "53/udp"')])
+def test_what_datagrams_need_and_what_excludes_them_is_told(tmp_path: Path, text: str, told: str) -> None:
+    (fault,) = faults(tmp_path, text)
+    assert told in fault
+
+
+def test_udp_stands_beside_tcp_on_one_port_and_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(SMALLEST.replace('"80:80"', '"53:53", "53:53/udp", "[::1]:54:53/udp", "/run/x.sock:53"'))
+    (container,) = read([str(path)])
+    assert [str(port) for port in container.ports] == ["53:53", "53:53/udp", "[::1]:54:53/udp", "/run/x.sock:53"]
+    assert (container.targets, container.udp_targets) == ((53,), (53,))
+    again = tmp_path / "again.toml"
+    again.write_text(as_toml(container))
+    assert read([str(again)]) == [container]
+
+
+def test_a_question_over_udp_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path, again = tmp_path / "x.toml", tmp_path / "again.toml"
+    path.write_text(UDP + 'ready = { udp = { send = "FF00", expect = "ff" }, timeout = "9s" }\nudp_timeout = "90s"\n')
+    (container,) = read([str(path)])
+    assert (container.ready.send, container.ready.expect, container.udp_timeout) == (b"\xff\0", b"\xff", 90.0)
+    again.write_text(as_toml(container))
+    assert read([str(again)]) == [container]
+
+
 @pytest.mark.parametrize(("port", "remedy"), [
-    ("80", '"[ADDRESS:]LISTEN:CONTAINER"'), ("80:80/udp", "UDP is not supported yet"), ("::1:80:80", "brackets"),
+    ("/run/x.sock:80/udp", "a Unix socket takes connections"), ("80:80/sctp", "not a port"),
+    ("80", '"[ADDRESS:]LISTEN:CONTAINER"'), ("::1:80:80", "brackets"),
     ("localhost:80:80", "not an IP address"), ("[fe80::1%eth0]:80:80", "zone"), ("run/x.sock:80", "not a port"),
     ("/run/" + "x" * 200 + ":80", "107 bytes"), ("/run/../x:80", "normalised"), ("/run/x :80", "end in white space"),
     ("80:８0", "not a port"), ("0:80", "not a port")])

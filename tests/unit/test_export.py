@@ -150,6 +150,19 @@ def test_who_may_connect_becomes_a_network_policy(tmp_path: Path) -> None:
                                   "ports": [{"protocol": "TCP", "port": 8080}]}]
 
 
+def test_ports_of_udp_are_exported_as_such_and_probed_by_nothing(tmp_path: Path) -> None:
+    declaration = SMALLEST.replace('"80:8080"', '"53:5353/udp"') + (
+        'allow = ["10.0.0.0/8"]\nready = { udp = { send = "ff", expect = "" } }\n')
+    objects = made(tmp_path, declaration, "--scale-with", "keda")
+    assert objects["Service", "web"]["spec"]["ports"] == [
+        {"name": "udp-53", "port": 53, "targetPort": 5353, "protocol": "UDP"}]
+    assert objects["NetworkPolicy", "web"]["spec"]["ingress"][0]["ports"] == [{"protocol": "UDP", "port": 5353}]
+    (inner,) = objects["Deployment", "web"]["spec"]["template"]["spec"]["containers"]
+    assert inner["ports"] == [{"containerPort": 5353, "protocol": "UDP"}] and "startupProbe" not in inner
+    told = " ".join(losses(tmp_path, declaration, "--scale-with", "keda"))
+    assert "no probe asks a port of UDP" in told and "datagrams don't wake it" in told
+
+
 def test_addresses_that_a_service_has_not_are_reported(tmp_path: Path) -> None:
     declaration = SMALLEST.replace('["80:8080"]', '["127.0.0.1:80:8080", "/run/web.sock:9000", "[::1]:80:9000"]')
     assert made(tmp_path, declaration)["Service", "web"]["spec"]["ports"] == [
@@ -186,7 +199,7 @@ def test_what_is_not_exported_stands_in_the_manifest_too(tmp_path: Path) -> None
 def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     """Each key changes the objects, or is reported, or is about packages alone."""
     field = next(field for field in FIELDS if field.key == key)
-    base = SMALLEST + NEEDS.get(key, "")
+    base = (SMALLEST.replace('80"]', '80", "53:53/udp"]') if key == "udp_timeout" else SMALLEST) + NEEDS.get(key, "")
     declaration = base + f"{key} = {field.example}\n"
     of_packages = ("release", "maintainer", "homepage", "license", "depends", "changelog", "silence")
     is_carried = made(tmp_path, declaration) != made(tmp_path, base)

@@ -130,7 +130,7 @@ def test_init_writes_what_the_image_says_of_itself(engine: dict[str, str], tmp_p
     text = out.read_text()
     for remark in ("nginx@sha256:aaaa", "runs as root", "SIGQUIT", 'idle = "10min"', "port 53/udp"):
         assert remark in text
-    assert "53/udp: only TCP" in done.stderr
+    assert 'write "53:53/udp" into ports' in done.stderr
 
 
 def test_init_pulls_an_image_that_is_not_there(engine: dict[str, str]) -> None:
@@ -182,13 +182,13 @@ def test_a_container_is_imported_less_what_comes_from_its_image(engine: dict[str
     found = container_of(out)
     assert (found.name, found.image, dict(found.env), dict(found.labels)) == (
         "old-web", "nginx:1.27", {"MODE": "a=b"}, {"team": "web"})
-    assert [str(port) for port in found.ports] == ["8080:80", "[::1]:81:80"]
+    assert [str(port) for port in found.ports] == ["8080:80", "[::1]:81:80", "53:53/udp"]
     assert (found.command, found.entrypoint, found.user, found.workdir) == ((), None, "", "")
     assert (found.memory, found.cpus, found.read_only, found.cap_add, found.tmpfs) == (
         268435456, 1.5, True, ("NET_ADMIN",), ("/tmp:size=64m",))
     assert [str(volume) for volume in found.volumes] == ["data:/data", "f" * 64 + ":/var/cache/nginx", "/srv/x:/x:ro"]
     assert found.create_args == ("--pids-limit=100", "--add-host=a:1.2.3.4", "--device=/dev/a:/dev/b:rwm", "--ulimit=nofile=1:2")
-    for part in ("port 53/udp", "restart always", "network mine", "com.docker.compose", "an anonymous volume (ffffffffffff"):
+    for part in ("restart always", "network mine", "com.docker.compose", "an anonymous volume (ffffffffffff"):
         assert part in done.stderr
 
 
@@ -267,7 +267,7 @@ def test_a_quadlet_file_is_imported(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = container_of(out)
     assert (found.name, found.image, found.version) == ("my-web", "docker.io/library/nginx:1.27", "1.27")
-    assert [str(port) for port in found.ports] == ["8080:80", "9000:9000", "9001:9001"]
+    assert [str(port) for port in found.ports] == ["8080:80", "127.0.0.1:53:53/udp", "9000:9000", "9001:9001"]
     assert dict(found.env) == {"A": "1", "B": "two words", "C": "x", "D": "4", "E": "my_web.service", "F": "100%"}
     assert found.command == ("nginx", "-g", "daemon off;", "--flag") and found.description == 'A web "server"'
     assert [str(volume) for volume in found.volumes] == ["systemd-data:/data", "/srv:/srv:ro", "my-web-nameless:/nameless"]
@@ -275,7 +275,7 @@ def test_a_quadlet_file_is_imported(tmp_path: Path) -> None:
         {"y": "2"}, "1000:1001", ("NET_RAW", "ALL"), True, 30)
     assert found.tmpfs == ("/run", "/tmp", "/var/tmp"), "as Podman gives each read-only container"
     assert found.create_args == ("--init", "--add-host=a:1.2.3.4")
-    for part in (":10: PublishPort=127.0.0.1:53:53/udp", "Network=: ", "[Service] Restart=", "[Install] WantedBy=",
+    for part in ("Network=: ", "[Service] Restart=", "[Install] WantedBy=",
                  "AutoUpdate=", "PodmanArgs=", "HealthInterval=", "EnvironmentFile=", "[Unit] After="):
         assert part in done.stderr, part
         is_routine = part.startswith(("[", "Health"))

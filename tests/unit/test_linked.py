@@ -40,7 +40,8 @@ def faults(directory: Path, text: str) -> list[str]:
      'expose = ["8080"] for other containers alone, or companion_of = ["web"] where nothing connects to it'),
     (WEB + "expose = [80]\n", 'a.toml:5: container.web.expose[0]: found 80; expected a string, not an integer; write "80"'),
     (WEB + 'expose = ["80", "80/tcp"]\n', 'a.toml:5: container.web.expose[1]: found "80"; it is exposed already; leave it out'),
-    (WEB + 'expose = ["53/udp"]\n', 'a.toml:5: container.web.expose[0]: found "53/udp"; UDP is not supported yet; allowed: '
+    (WEB + 'expose = ["53/udp"]\n', 'a.toml:5: container.web.expose[0]: found "53/udp"; UDP between containers is not '
+     'supported yet; allowed: '
      '"PORT", '
      'such as "8080": a TCP port of the container'),
     (WEB + 'expose = ["0"]\n', 'a.toml:5: container.web.expose[0]: found "0"; allowed: "PORT", such as "8080": a TCP port of the '

@@ -83,7 +83,7 @@ DECLARATIONS = {
     "a value without quotes": (GOOD.replace('"nginx:1.27"', "nginx"), "x.toml:2: invalid TOML"),
     "one port": (GOOD.replace('["80:80"]', "80"), 'such as "80:8080"'),
     "a port without a target": (GOOD.replace('"80:80"', '"80"'), 'such as "80:8080"'),
-    "UDP": (GOOD.replace("80:80", "80:80/udp"), "allowed: TCP ports"),
+    "UDP": (GOOD.replace("80:80", "80:80/udp"), "write ready = { udp = "),
     "a host's name in a port": (GOOD.replace("80:80", "localhost:80:80"), "'localhost' is not an IP address"),
     "a key misspelt": (GOOD.replace("ports", "port"), 'did you mean "ports"?'),
     "environment": (GOOD + 'environment = { A = "b" }\n', "unknown key; write env"),

@@ -49,6 +49,7 @@ RIGHT: dict[str, tuple[dict[str, Any], list[str]]] = {
     "q04": ({"ready": {"exec": ["/bin/sh", "-c", "curl -f http://127.0.0.1:8080/"], "timeout": "900s"}}, []),
     "q06": ({"volumes": ["/root/data/q06-specifiers:/data:Z"], "env": {"UNIT": "q06-specifiers.service"}},
             ["q06-specifiers.container:5: Volume=: %h differs between hosts and users"]),
+    "q21": ({"ports": ["51820:51820/udp"], "ready": "started"}, []),
     "q07": ({"env": None, "command": ["serve", "--port", "$PORT", "--literal", "$HOME"]},
             [":4: Environment=: PASSWORD has the value of SITE_PASSWORD",
                 "PASSWORD=... into /etc/ondemand/q07-systemd-variables.env",
@@ -82,7 +83,6 @@ def test_each_file_means_what_podman_takes_it_to_mean(case: str) -> None:
 @pytest.mark.parametrize(("case", "told"), [
     ("q05", "it publishes no TCP port, and neither an exposed one nor its health check says where it listens"),
     ("q18", "with the host's network its server listens by itself, and no connection can wake it"),
-    ("q21", "it publishes 51820:51820/udp alone"),
     ("q23", "it has no section [Container]; found [container], but upper and lower case differ"),
 ])
 def test_a_file_that_no_connection_could_wake_gets_no_invented_port_but_an_error(case: str, told: str) -> None:
@@ -97,7 +97,7 @@ def test_a_directory_is_read_as_one_project_and_the_rest_is_counted(tmp_path: Pa
     assert done.exit_code == 1 and not (tmp_path / "all.toml").exists()
     assert "nothing is written, as 'ondemand-pkg check' would refuse the result" in done.stderr
     assert "container.q04-health-timing.ports[0]" in done.stderr and 'already listens on "8080"' in done.stderr
-    assert "15 of 18 containers: q16-requires needs 1 that is left out" in done.stderr
+    assert "16 of 18 containers: q16-requires needs 1 that is left out" in done.stderr
     assert "q16-requires.container:2: [Unit] Requires=: q05-no-ports is left out, so nothing waits for it" in done.stderr
     assert "q23-case-misc.container:0: left out: not a Quadlet file" in done.stderr
 

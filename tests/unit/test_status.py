@@ -124,14 +124,14 @@ def test_programs_get_stable_keys() -> None:
     found = json.loads(table.as_json(Survey((DB, WEB), ())))
     assert found == {"look_back_days": 30, "not_readable": [], "stacks": [], "services": [
         {"name": "db", "version": None, "state": "failing", "ports": ["[::]:5432"], "connections": 0, "idle_left_s": None,
-         "last_wake": None,
+         "last_wake": None, "dropped_datagrams": None,
          "built_by": None, "enabled": True, "without_proxy": False,
              "companion_of": [], "task_before": [],
              "wake_time": None, "failures": 7, "failures_in_a_row": 3,
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
          "next_attempt": "1970-01-12T13:46:44Z"},
         {"name": "web", "version": "1.27-2", "state": "awake", "ports": ["[::]:80", "127.0.0.1:9000"], "connections": 3,
-         "idle_left_s": 500.0,
+         "idle_left_s": 500.0, "dropped_datagrams": None,
          "last_wake": {"time": "1970-01-12T13:43:35Z", "client": "192.0.2.7", "queued_ms": 12, "engine_start_ms": 190,
                        "ready_ms": 40, "first_byte_ms": 32, "total_ms": 274},
          "wake_time": {"p50_ms": 268, "p99_ms": 1310, "count": 41}, "failures": 0, "failures_in_a_row": 0, "last_failure": None,
@@ -232,6 +232,23 @@ def test_open_connections_are_counted_accepted_or_not(listener: socket.socket) -
     assert sockets.connections([address]) == {address: 3}, "one whose client has ended its side is still open"
     for one in (*clients, *accepted):
         one.close()
+
+
+def test_what_the_kernel_dropped_of_datagrams_is_counted() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}/udp"
+        assert sockets.drops([address]) == 0
+        for _ in range(50):
+            client.sendto(bytes(1000), listener.getsockname())
+        dropped = sockets.drops([address, "[::]:80", "/run/x"])
+        assert 30 < dropped < 50
+    told = shown(Service("dns", "awake", ("[::]:53/udp",), 0, dropped=(dropped, 7)), in_detail=True)
+    said = " ".join(line.strip() for line in told)
+    assert f"dns: datagrams dropped: {dropped} by the kernel since it listens, 7 by the relay since it runs" in said
+    found = json.loads(table.as_json(Survey((Service("dns", "awake", ("[::]:53/udp",), 0, dropped=(2, 7)),), ())))
+    assert found["services"][0]["dropped_datagrams"] == {"kernel": 2, "relay": 7}
 
 
 def test_a_unit_says_what_it_listens_on_with_datagrams_apart() -> None:

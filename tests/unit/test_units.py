@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ondemand_pkg.contents.rendering import unit_value
 from ondemand_pkg.contents.units import preset, units
-from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Ready, ReadyKind, TcpAddress, UnixAddress
+from ondemand_pkg.model import SOCKET_PROXYD, Container, Port, Ready, ReadyKind, TcpAddress, UdpAddress, UnixAddress
 
 NGINX = Container("nginx", "nginx:1.27", "1.27.0", (Port(TcpAddress(None, 80), 80),))
 
@@ -48,6 +48,19 @@ def test_the_kernel_drops_the_packets_of_all_who_are_not_allowed() -> None:
     allowed = dataclasses.replace(NGINX, allow=(ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")))
     socket = settings(units(allowed)["ondemand-nginx.socket"])
     assert socket["IPAddressDeny"] == ["any"] and socket["IPAddressAllow"] == ["10.0.0.0/8 ::1/128"]
+
+
+def test_datagrams_and_connections_come_by_one_socket_unit_in_the_order_of_their_ports() -> None:
+    ports = (Port(UdpAddress(None, 53), 5353), Port(TcpAddress(None, 53), 53),
+             Port(UdpAddress(ipaddress.ip_address("::1"), 54), 54))
+    texts = units(dataclasses.replace(NGINX, ports=ports, udp_timeout=90.0, ready=Ready(ReadyKind.UDP, send=b"?")))
+    socket = texts["ondemand-nginx.socket"]
+    assert [line for line in socket.splitlines() if line.startswith("Listen")] == [
+        "ListenDatagram=53", "ListenStream=53", "ListenDatagram=[::1]:54"]
+    assert settings(socket)["PassPacketInfo"] == ["yes"] and "NoDelay" not in settings(socket), "which no socket of UDP takes"
+    assert settings(texts["ondemand-nginx.service"])["ExecStart"][0].endswith("--udp-timeout 90 5353/udp 53 54/udp")
+    assert settings(texts["ondemand-nginx-container.service"])["ExecStart"][0].endswith("--by udp 53 5353/udp 54/udp")
+    assert not {"PassPacketInfo", "ReceiveBuffer"} & settings(units(NGINX)["ondemand-nginx.socket"]).keys()
 
 
 def test_systemds_own_proxy_can_be_had() -> None:

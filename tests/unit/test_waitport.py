@@ -296,5 +296,5 @@ def test_a_call_that_makes_no_sense_shows_how_to_call_it(
     with pytest.raises(SystemExit) as caught:
         waitport.main(argv, engine.engine())
     assert caught.value.code == 2
-    assert capsys.readouterr().err == ("Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log] "
-                                       "[--need any|PORT,...] [PORT...]\n")
+    assert capsys.readouterr().err == ("Usage: waitport [--timeout SECONDS] [--by tcp|http|healthcheck|exec|log|udp] "
+                                       "[--need any|PORT,...] [PORT[/udp]...]\n")

@@ -7,6 +7,7 @@ on the numbers of all of them.
 
 # What a carrier does with clients that come.
 ACCEPT = "accept"  # it accepts them
+HOLD = "hold"  # it accepts them where they would be lost in the kernel, and holds them
 WATCH = "watch"  # it says that one is there, as long as that is so
 IGNORE = "ignore"  # nothing; they wait in the kernel
 
@@ -14,18 +15,18 @@ IGNORE = "ignore"  # nothing; they wait in the kernel
 class Carrier:
     """One way for bytes.
 
-    It calls ``on_client(client)`` with the socket of each client that it holds, ``on_wanted()`` where it watches and a client
-    waits, ``on_doubt()`` where the workload takes nobody at its address, and ``on_answer()`` at the first byte of the workload
-    that goes to a client after ``await_answer``.
+    It calls ``on_client(client)`` with each client that it holds (its socket, where it has one), ``on_wanted()`` where it watches
+    and a client waits, ``on_doubt()`` where the workload takes nobody at its address, and ``on_answer()`` at the first byte of
+    the workload that goes to a client after ``await_answer``.
     """
 
-    on_client: "Callable[[Socket], None]"
+    on_client: "Callable[[Held], None]"
     on_wanted: "Callable[[], None]"
     on_doubt: "Callable[[], None]"
     on_answer: "Callable[[], None]"
 
     def heed(self, what: "str") -> "None":
-        """Accept clients, watch for them, or ignore them, as it does at first."""
+        """Accept clients, hold them, watch for them, or ignore them, as it does at first."""
         raise NotImplementedError
 
     def lead_to(self, address: "Optional[Tuple[int, str]]") -> "None":
@@ -60,13 +61,17 @@ class Carrier:
         """Return of how many connections the workload's side has not ended yet."""
         raise NotImplementedError
 
-    def first_held(self) -> "Optional[Socket]":
+    def first_held(self) -> "Optional[Held]":
         """Return the client that is held longest, None where none is."""
         raise NotImplementedError
 
     def has_moved(self) -> "bool":
-        """Return whether bytes have moved since this was asked last."""
+        """Return whether bytes that count as traffic have moved since this was asked last."""
         raise NotImplementedError
+
+    def lost(self) -> "int":
+        """Return how much of what clients sent was dropped, in datagrams."""
+        return 0
 
     def due(self) -> "Optional[float]":
         """Return in how many seconds it wants its turn, None where only a descriptor can wake it."""
@@ -80,4 +85,8 @@ class Carrier:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
-    from typing import Callable, Optional, Tuple
+    from typing import Callable, Optional, Tuple, Union
+
+    from carriers.datagrams import Session
+
+    Held = Union[Socket, Session]

@@ -38,6 +38,11 @@ def is_allowed(client: "Socket", networks: "Sequence[Tuple[int, int]]") -> "bool
         address = number(client.getpeername()[0].partition("%")[0])
     except OSError:  # it has gone again
         return False
+    return is_inside(address, networks)
+
+
+def is_inside(address: "int", networks: "Sequence[Tuple[int, int]]") -> "bool":
+    """Return whether an address is in one of some networks."""
     return any(address >> shift == network >> shift for network, shift in networks)
 
 

@@ -8,7 +8,7 @@ import _socket
 import os
 import select
 
-from carriers import Carrier
+from carriers import HOLD, IGNORE, Carrier
 from carriers.arriving import Arriving
 from carriers.ends import LAST, PIECE, READABLE, Pipe, abort
 
@@ -43,7 +43,7 @@ class Streams(Carrier):
     # What a service asks
 
     def heed(self, what: "str") -> "None":
-        self.arriving.heed(what)
+        self.arriving.heed(IGNORE if what == HOLD else what)
 
     def lead_to(self, address: "Optional[Tuple[int, str]]") -> "None":
         self.arriving.lead_to(address)
