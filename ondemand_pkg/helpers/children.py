@@ -3,7 +3,9 @@
 Knows how waitport, `container wake` and systemd are set to work beside it; hides processes.
 """
 
+import _signal
 import os
+import select
 
 import words
 from control import Client
@@ -17,26 +19,44 @@ class Told(Failure):
     """A failure that another helper has reported already."""
 
 
-def wait_beside(arguments: "Sequence[str]", engine: "Engine") -> "int":
+def wait_beside(arguments: "Sequence[str]", engine: "Engine", workload: "str") -> "Tuple[int, int]":
     """Let waitport do its work in a copy of this process: another interpreter would be there ten times as late.
 
-    Return a descriptor that becomes readable when it ends.
+    Return its process ID, and a descriptor that becomes readable when it ends.
     """
-    ended, held = os.pipe()
-    if os.fork():
+    ended, held = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child:
         os.close(held)
-        return ended
+        return child, ended
     status = 1
     try:
         os.dup2(held, ERROR + 1)
         os.closerange(ERROR + 2, MOST_FILES)  # what ends with this process's parent must not go on in it
         import waitport
 
-        status = waitport.main(arguments, engine)
+        status = waitport.main(arguments, engine, workload)
     except Exception as error:
         Client().tell("{} the readiness check (waitport) crashed: {!r}".format(words.FAILED, error))
     finally:
         os._exit(status)
+
+
+def end_child(child: "int", ended: "int") -> "None":
+    """End what goes on beside this process, and close the descriptor of its end; after that it says nothing more."""
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    if not poll.poll(0):  # else its number may be that of another process
+        os.kill(child, 9)
+        poll.poll()
+    os.close(ended)
+
+
+def heed_signals_no_more() -> "None":
+    """From now on signals do what they did before the start; one that came until now is in the pipe of `run`."""
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.set_wakeup_fd(-1)
 
 
 def make_container() -> "None":
@@ -61,6 +81,6 @@ def restart_service() -> "None":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Sequence, Tuple
 
     from engines import Engine

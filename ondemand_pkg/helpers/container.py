@@ -27,6 +27,7 @@ from outcome import begun, tell_over
 from process import Failure, Lock, remove_lock, say, show, usage
 
 WAITS_FOR_STOP = 10
+STOP_PATIENCE = 10.0  # seconds within which the engine must say whether there is anything to stop
 
 
 class Declaration:
@@ -235,8 +236,9 @@ def wake(engine: "Engine") -> "int":
 def stop(engine: "Engine") -> "int":
     try:
         workload = begun() or WORKLOAD
-        seen = engine.look(workload)
-        if seen is not None and seen.specification:
+        seen = engine.look(workload, STOP_PATIENCE)
+        # An engine that does not know yet of the end of one that is dead would wait for it.
+        if seen is not None and seen.specification and seen.is_running and engine.is_alive(seen.life):
             engine.stop(workload)
     except EngineDown:
         pass  # no engine, no running container

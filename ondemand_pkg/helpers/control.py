@@ -6,6 +6,7 @@ behind which it serves the relay, and who may say what there; hides sockets.  Wh
 
 import _socket
 import os
+import select
 import struct
 
 import words
@@ -72,6 +73,13 @@ class Server:
     def descriptors(self) -> "List[int]":
         """Return the descriptors that become readable when a helper speaks."""
         return list(self.listeners) + list(self.clients)
+
+    def spoken(self) -> "List[int]":
+        """Return the descriptors that are readable now."""
+        poll = select.poll()
+        for descriptor in self.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        return [descriptor for descriptor, _ in poll.poll(0)]
 
     def heard(self, descriptor: "int") -> "str":
         """Return what a helper said at a descriptor that is readable, or nothing."""

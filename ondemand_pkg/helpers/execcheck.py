@@ -7,7 +7,6 @@ import select
 import time
 
 from engines import EngineDown, EngineError
-from names import WORKLOAD
 from process import Failure
 
 LOOK = 0.01  # seconds between two looks
@@ -19,8 +18,9 @@ LAST_WORDS = 400  # bytes of the output that are kept
 class ExecCheck:
     """Runs of one command, one at a time; ``look`` tells whether one has succeeded."""
 
-    def __init__(self, engine: "Engine", argv: "Sequence[str]", longest: "float" = LONGEST_RUN) -> "None":
+    def __init__(self, engine: "Engine", workload: "str", argv: "Sequence[str]", longest: "float" = LONGEST_RUN) -> "None":
         self.engine = engine
+        self.workload = workload
         self.argv = argv
         self.longest = longest
         self.what = "run '{}' successfully".format(" ".join(argv))
@@ -36,7 +36,7 @@ class ExecCheck:
             if self.command is None:
                 self.words = b""
                 self.since = time.monotonic()
-                self.command = self.engine.run_inside(WORKLOAD, self.argv)
+                self.command = self.engine.run_inside(self.workload, self.argv)
                 self.writes = True
             return self.hear(self.command) if self.writes else self.has_succeeded(self.command)
         except (EngineDown, EngineError) as error:
@@ -86,13 +86,13 @@ class ExecCheck:
         self.command, self.writes = None, False
 
 
-def health_check(engine: "Engine") -> "ExecCheck":
+def health_check(engine: "Engine", workload: "str") -> "ExecCheck":
     """Return the check that the image, or an option of its creation, declares.  Raises Failure where there is none."""
-    found = engine.own_check(WORKLOAD)
+    found = engine.own_check(workload)
     if found is None:
         raise Failure("the image has no health check; declare another readiness check, such as ready = \"tcp\"")
     argv, seconds = found
-    return ExecCheck(engine, argv, seconds or LONGEST_RUN)
+    return ExecCheck(engine, workload, argv, seconds or LONGEST_RUN)
 
 
 TYPE_CHECKING = False

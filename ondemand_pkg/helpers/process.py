@@ -119,6 +119,34 @@ def show(lines: "Sequence[str]") -> "None":
     sys.stderr.flush()
 
 
+def unforeseen(error: "Exception") -> "str":
+    """Return what an administrator, and who mends `run`, can make of an error that nobody has thought of."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = "" if where is None else " ({}:{})".format(os.path.basename(where.tb_frame.f_code.co_filename), where.tb_lineno)
+    return "the program 'run' of this package failed: {}: {}{}".format(type(error).__name__, error, place)
+
+
+def live(make: "Callable[[], Run]") -> "int":
+    """Do what the process that is made is for, and end this one with its status."""
+    try:
+        process = make()
+    except Exception as error:
+        say(unforeseen(error))
+        return 1  # `container stop` counts it as a failed start
+    try:
+        status = process.run()
+    except Exception as error:
+        status = process.fail(error)
+    try:
+        process.end()
+    except Exception as error:
+        say(unforeseen(error))
+    process.control.close()
+    os._exit(status)  # at once: what it has loaded need not be cleared up
+
+
 def write_all(descriptor: "int", data: "bytes") -> "None":
     """Write every byte to a file descriptor."""
     while data:
@@ -142,4 +170,6 @@ def usage(text: "Optional[str]") -> "int":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, Sequence
+    from typing import Callable, Optional, Sequence
+
+    from run import Run

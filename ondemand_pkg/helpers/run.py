@@ -16,19 +16,21 @@ import os
 import select
 import time
 
-from children import Told, make_container, restart_service, wait_beside
+from children import Told, end_child, heed_signals_no_more, make_container, restart_service, wait_beside
 from companions import Companions
 from control import Server
 from declared import read_environment, specification
-from engines import EngineDown, EngineError, Seen, chosen
+from engines import EngineDown, EngineError, EngineLeft, Seen, chosen
 from linked import hosts
 from names import WORKLOAD
 from outcome import tell_begun
-from process import Failure, Lock, say, usage, write_all
+from process import Failure, Lock, live, say, unforeseen, usage, write_all
 from required import Required
 from run_life import Life
-from run_states import AWAKE, BEGUN, ENDED, GAVE_UP, IDLE, LISTENS, PREPARING, RETURNED, STARTED, STARTING, TERM
+from run_options import arguments
+from run_states import AWAKE, BEGUN, ENDED, GAVE_UP, IDLE, INTERRUPTED, LISTENS, PREPARING, RETURNED, STARTED, STARTING, TERM
 from steps import Steps
+from vigil import KILLED, Vigil, end_of, goes_on
 from words import FAILED
 
 ENGINE_RETURN = 60.0  # seconds in which an engine that went away while its workloads live on may come back
@@ -36,13 +38,13 @@ ENGINE_LOOK = 0.1  # seconds until it is looked again whether it is back
 SPARE_FILES = 4  # descriptors, without which a failure could not be told where no more can be opened
 LONELY = 30.0  # seconds in which another service must come to hold a companion that was started
 NOWHERE = ["-"]  # the addresses of a workload to which nothing connects
-KILLED = 128 + 9  # the status of what was killed
 
 
 class Run:
     """The process: where the events of a life come from."""
 
     LIFE = Life
+    BEGINS_AGAIN = True  # where the engine goes away before it is ready
 
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
                  waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
@@ -61,6 +63,12 @@ class Run:
         self.by_log = by_log
         self.waiting = waiting  # the arguments of waitport
         self.waitport: "Optional[int]" = None  # a descriptor that ends with it
+        self.waitport_pid = 0
+        self.limit = float(waiting[waiting.index("--timeout") + 1]) if "--timeout" in waiting else ENGINE_RETURN
+        self.begun = 0.0  # when the start was begun for the first time
+        self.vigil: "Optional[Vigil]" = None
+        self.was_there = False  # the engine, in this start
+        self.is_to_stop = False  # systemd has asked
         self.specification = ""  # of what the administrator and the package wanted when it was started
         self.log: "Optional[LogCheck]" = None  # what looks for the text in the output
         self.signals, self.signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -69,7 +77,17 @@ class Run:
         """Start the workload, stay until it ends; return its exit status.  Raises Failure, EngineError, EngineDown."""
         self.hear_all()  # the proxy waits for an answer no longer than an engine may take to start
         self.life.required.hold(wakes=False)  # systemd does
-        output, seen = self.start()
+        self.begun = time.monotonic()
+        while self.life.state != ENDED:
+            try:
+                return self.live()
+            except EngineDown as error:
+                self.await_engine(error)
+        return 0
+
+    def live(self) -> "int":
+        """Start the workload, stay until it ends; return its exit status.  Raises EngineLeft where it is to be started again."""
+        vigil, seen = self.start()
         if seen.is_running:
             self.life.addresses = self.addresses(seen)
             self.life.token = seen.life
@@ -77,19 +95,55 @@ class Run:
             if self.is_ready_at_once or self.log is not None and self.log.seen:
                 self.life.happen(LISTENS)
         while True:
-            self.attend(output)
-            if self.life.token and not self.engine.is_alive(self.life.token):
+            self.attend(vigil)
+            if vigil.is_dead():
                 self.hear_all()
+                self.refuse_loss(vigil)
                 self.life.dies()  # the engine knows of it some 50 ms later
-            seen = self.end_of_workload()
+            seen = self.end_of_workload(vigil)
             if not seen.is_running or seen.life != self.life.token:
                 self.hear_all()
-                return self.life.ends(seen)
-            output = self.attach_again(seen)
+                self.refuse_loss(vigil)
+                return self.life.ends(seen, vigil.has_left())
+            vigil.close()
+            vigil = self.attach_again(seen)
 
-    def start(self) -> "Tuple[Output, Seen]":
+    def refuse_loss(self, vigil: "Vigil") -> "None":
+        """Raise EngineLeft where the workload ended before it was ready, because the engine has gone away."""
+        if self.BEGINS_AGAIN and self.life.state == STARTING and vigil.is_dead() and vigil.is_leaving():
+            raise EngineLeft("the engine went away")
+
+    def await_engine(self, error: "EngineDown") -> "None":
+        """Wait for an engine that went away before the workload was ready; raise the error where it is not back in time."""
+        is_before = self.BEGINS_AGAIN and self.life.state in (PREPARING, STARTING)
+        if not is_before or not (self.was_there or isinstance(error, EngineLeft)):
+            raise error
+        self.life.happen(INTERRUPTED)
+        self.leave()
+        heed_signals_no_more()
+        self.hear_signals()
+        if self.is_to_stop:
+            self.life.happen(TERM)
+        while self.life.state != ENDED and not self.engine.answers():
+            self.pause()
+            if time.monotonic() > self.begun + self.limit:
+                raise error
+        if self.life.state != ENDED:
+            self.life.required.hold(wakes=True)
+
+    def leave(self) -> "None":
+        """Leave all that was had of a start that is begun again."""
+        if self.waitport is not None:
+            end_child(self.waitport_pid, self.waitport)
+            self.waitport = None
+        if self.vigil is not None:
+            self.vigil.close()
+        self.vigil = None
+
+    def start(self) -> "Tuple[Vigil, Seen]":
         with Lock():
             found = self.declared_workload()
+        self.was_there = True
         if found is None:
             make_container()
         with Lock():
@@ -101,32 +155,32 @@ class Run:
             if found.is_paused:
                 self.life.thaw_if_paused()  # before, its output can't be had
             self.life.workload = workload = found.identity or WORKLOAD
-            output = self.engine.output(workload, found, self.by_log)
-            starting = None if found.is_running else self.engine.begin(workload)
+            is_running = found.is_running and goes_on(self.engine, workload, self.begun + self.limit)
+            self.vigil = vigil = Vigil(self.engine, self.engine.output(workload, found, self.by_log))
+            starting = None if is_running else self.engine.begin(workload)
             self.life.happen(BEGUN)
-            if self.waiting:
-                self.waitport = wait_beside(self.waiting, self.engine)  # it gets ready while the engine is at work
+            if self.waiting:  # it gets ready while the engine is at work
+                self.waitport_pid, self.waitport = wait_beside(self.waiting, self.engine, workload)
             self.heed_signals()
             self.load()
             if starting is not None:
                 starting.done()
             self.steps.take("started")
             tell_begun(workload)
+            vigil.presence = self.engine.presence()  # before the last request: an engine that answers that has got this one too
             seen = self.engine.look(workload)
             if seen is None:
                 raise Failure("the container was removed while it was starting; the next connection creates it again")
-            output.begins(seen)
+            vigil.begins(seen)
             if self.log is not None and starting is None:
                 self.log.look_back(self.engine.written_since_start(workload, seen))
-            return output, seen
+            return vigil, seen
 
     def addresses(self, seen: "Seen") -> "List[str]":
         """Return the workload's addresses, without those that lead clients back to a socket unit.  Raises Failure."""
         from own_sockets import is_local, without_own
 
-        if self.is_companion:
-            return NOWHERE
-        found = self.engine.addresses(seen)
+        found = NOWHERE if self.is_companion else self.engine.addresses(seen)
         if self.waiting and any(map(is_local, found)):
             import waitport
 
@@ -168,42 +222,56 @@ class Run:
         _signal.signal(_signal.SIGTERM, lambda *_: None)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # waitport tells what it has found out; nobody waits for its end
 
-    def attach_again(self, seen: "Seen") -> "Output":
+    def attach_again(self, seen: "Seen") -> "Vigil":
         """Read on the output of a workload that outlived its engine, or lost its reader."""
         if seen.is_paused:
             self.life.thaw_if_paused()  # before, its output can't be had
+        presence = self.engine.presence()
         output = self.engine.output(self.life.workload, seen, self.log is not None and not self.log.seen)
-        output.begins(seen)
+        self.vigil = vigil = Vigil(self.engine, output, presence)
+        vigil.begins(seen)
         self.life.happen(RETURNED)
-        return output
+        return vigil
 
-    def attend(self, output: "Output") -> "None":
-        """Pass the output on and heed everybody else until the output ends or the engine goes away."""
-        poll = select.poll()
-        for descriptor in (output.fileno(), self.signals):
-            poll.register(descriptor, select.POLLIN)
-        if self.waitport is not None:
-            poll.register(self.waitport, select.POLLIN)
+    def attend(self, vigil: "Vigil") -> "None":
+        """Pass the output on and heed everybody else until the output ends, the workload is dead or the engine goes away."""
+        poll, output = select.poll(), vigil.output
+        for descriptor in (output.fileno(), self.signals, self.waitport, vigil.end):
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
         known: "Set[int]" = set()
+        stops: "Dict[int, Pending]" = {}
         while self.life.state != ENDED:
             if output.has_more():
                 self.write(output.read() or [], output)
-            patience = self.see_to_time()
+            patience = self.see_to_time(vigil)
             for descriptor in self.control.descriptors() + self.companions.descriptors():
                 if descriptor not in known:
                     poll.register(descriptor, select.POLLIN)
                     known.add(descriptor)
+            for stop in self.life.stops:
+                if stop.fileno() not in stops:
+                    poll.register(stop.fileno(), select.POLLIN)
+                    stops[stop.fileno()] = stop
+            if vigil.is_silent():
+                return
             for descriptor, _ in poll.poll(patience):
-                if descriptor == self.waitport:
+                if descriptor == vigil.end:
+                    poll.unregister(descriptor)
+                    vigil.sees_end()
+                elif descriptor in stops:
+                    poll.unregister(descriptor)
+                    self.life.heed_answer(stops.pop(descriptor))
+                    break  # the next one may have the same descriptor
+                elif descriptor == self.waitport:
                     poll.unregister(descriptor)
                     self.waitport_has_ended()
                     break  # it has heard others, who may have nothing more to say
-                if descriptor == self.signals:
+                elif descriptor == self.signals:
                     self.hear_signals()
                 elif descriptor == output.fileno():
                     pieces = output.read()
                     if pieces is None:
-                        output.close()
                         return
                     self.write(pieces, output)
                 else:
@@ -212,9 +280,10 @@ class Run:
                         poll.unregister(descriptor)
                         known.remove(descriptor)
 
-    def see_to_time(self) -> "Optional[int]":
+    def see_to_time(self, vigil: "Vigil") -> "Optional[int]":
         """Do what is due; return after how many milliseconds something is due again, or None."""
-        moments = [self.steps.see_to_record(), self.companions.see_to(), self.see_to_holders() if self.is_companion else None]
+        moments = [self.steps.see_to_record(), self.companions.see_to(), self.see_to_holders() if self.is_companion else None,
+                   self.life.pass_time(), vigil.pass_time()]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def see_to_holders(self) -> "Optional[int]":
@@ -229,11 +298,19 @@ class Run:
             self.life.happen(IDLE)
         return None
 
+    def pause(self) -> "None":
+        """Wait a moment, in which systemd's signal is heard."""
+        poll = select.poll()
+        poll.register(self.signals, select.POLLIN)
+        if poll.poll(ENGINE_LOOK * 1000):
+            self.hear_signals()
+
     def hear_signals(self) -> "None":
         try:
             os.read(self.signals, 64)
         except BlockingIOError:
             return
+        self.is_to_stop = True
         if not self.life.token or self.engine.is_alive(self.life.token):  # else it has ended by itself, which is told in a moment
             self.life.happen(TERM)
 
@@ -266,17 +343,13 @@ class Run:
 
     def hear_all(self) -> "None":
         """Hear what was said until now."""
-        spoken = True
-        while spoken:
-            poll = select.poll()
-            for descriptor in self.control.descriptors():
-                poll.register(descriptor, select.POLLIN)
-            found = poll.poll(0)
-            spoken = bool(found)
-            for descriptor, _ in found:
+        found = self.control.spoken()
+        while found:
+            for descriptor in found:
                 self.hear(descriptor)
+            found = self.control.spoken()
 
-    def end_of_workload(self) -> "Seen":
+    def end_of_workload(self, vigil: "Vigil") -> "Seen":
         """Return what is known of the workload once it has ended, or while it lives on under an engine that came back.
 
         The output ends a moment before the engine knows of the exit, which it is asked to await.  Some engines keep their
@@ -285,18 +358,13 @@ class Run:
         deadline = time.monotonic() + ENGINE_RETURN
         while True:
             try:
-                seen = self.engine.look(self.life.workload)
-                if seen is not None and seen.is_running and not self.engine.is_alive(seen.life):
-                    self.engine.await_end(self.life.workload)
-                    seen = self.engine.look(self.life.workload)
+                seen = end_of(self.engine, self.life.workload)
             except EngineDown as error:
+                self.refuse_loss(vigil)
                 if time.monotonic() > deadline:
                     raise Failure("the {} engine went away and did not come back within {:g} s: {}".format(
                         self.engine.title, ENGINE_RETURN, error)) from None
-                poll = select.poll()
-                poll.register(self.signals, select.POLLIN)
-                if poll.poll(ENGINE_LOOK * 1000):
-                    self.hear_signals()
+                self.pause()
                 continue
             if seen is None:
                 reason = "the container was removed while it ran; the next connection creates it again"
@@ -327,40 +395,6 @@ class Run:
         self.steps.end(self.life.reason, self.life.failures)
 
 
-def unforeseen(error: "Exception") -> "str":
-    """Return what an administrator, and who mends this program, can make of an error that nobody has thought of."""
-    where = error.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    place = "" if where is None else " ({}:{})".format(os.path.basename(where.tb_frame.f_code.co_filename), where.tb_lineno)
-    return "the program 'run' of this package failed: {}: {}{}".format(type(error).__name__, error, place)
-
-
-def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool]":
-    pauses, by_log, is_companion, is_ready_at_once, left = False, False, False, False, list(argv)
-    required: "List[str]" = []
-    metrics_directory = None
-    while left:
-        option = left.pop(0)
-        if option == "--":
-            break
-        if option == "--require":
-            required.append(left.pop(0))
-        elif option == "--metrics":
-            metrics_directory = left.pop(0)
-        elif option == "--pause":
-            pauses = True
-        elif option == "--log":
-            by_log = True
-        elif option == "--companion":
-            is_companion = True
-        elif option == "--started":
-            is_ready_at_once = True
-        else:
-            raise ValueError(option)
-    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once
-
-
 def main(argv: "Sequence[str]", engine: "Engine") -> "int":
     try:
         options = arguments(argv)
@@ -369,28 +403,9 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
     return live(lambda: Run(engine, *options))
 
 
-def live(make: "Callable[[], Run]") -> "int":
-    """Do what the process that is made is for, and end this one with its status."""
-    try:
-        process = make()
-    except Exception as error:
-        say(unforeseen(error))
-        return 1  # `container stop` counts it as a failed start
-    try:
-        status = process.run()
-    except Exception as error:
-        status = process.fail(error)
-    try:
-        process.end()
-    except Exception as error:
-        say(unforeseen(error))
-    process.control.close()
-    os._exit(status)  # at once: what it has loaded need not be cleared up
-
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, List, Optional, Sequence, Set, Tuple
+    from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-    from engines import Engine, Output
+    from engines import Engine, Output, Pending
     from logcheck import LogCheck

@@ -26,6 +26,7 @@ from run_states import (
     IDLE_TO_PAUSE,
     LISTENS,
     PAUSED,
+    REFUSED,
     SOUGHT,
     STARTING,
     STOPPING,
@@ -37,6 +38,7 @@ from run_states import (
 from states import Machine
 
 BY_SIGNAL = (128 + 9, 128 + 15)  # the statuses of what was killed or stopped from outside
+STOP_RETRY = 1.0  # seconds after which an engine that does not stop a workload is asked again
 STEADY = 10.0  # seconds after which a workload that ends is not one that failed to start
 EXITED_EARLY = "the container exited{} before it was ready; {}"
 LAST_WORDS = 400  # bytes of the output that are quoted in the message of a failure
@@ -70,6 +72,8 @@ class Life(Machine):
         self.token = ""  # the engine's, of this life
         self.ready_since: "Optional[float]" = None
         self.stops: "List[Pending]" = []  # what the engine was asked for; it goes on with it as long as somebody listens
+        self.next_stop: "Optional[float]" = None  # when it is asked again, which it is where it has refused
+        self.refusal = ""  # its last, of those that were told
         self.last_words = b""
         self.reason = ""  # of a failure
         self.failures = 0  # starts in a row, this one too
@@ -97,19 +101,35 @@ class Life(Machine):
         """The workload is no longer alive; the engine may not know of it yet."""
         self.happen(DIED)
 
-    def ends(self, seen: "Seen") -> "int":
-        """The engine reports how the workload has ended; return the exit status of the service."""
+    def ends(self, seen: "Seen", with_engine: "bool" = False) -> "int":
+        """The engine reports how the workload has ended, which it may have taken along; return the exit status of the service."""
         was_asked = self.state in (STOPPING, FAILED)
         failed = self.state == FAILED
         never_ready = self.ready_since is None
         steady = self.ready_since is not None and time.monotonic() - self.ready_since >= STEADY
         # Somebody who restarts, kills or removes what was ready wants it to go on, or to be woken again.
-        by_hand = seen.is_running or (seen.status in BY_SIGNAL and not seen.out_of_memory)
+        by_hand = with_engine or seen.is_running or (seen.status in BY_SIGNAL and not seen.out_of_memory)
         is_wanted = not self.is_companion and (seen.status == 0 or by_hand) and not never_ready
         self.happen(GONE if steady or is_wanted else GONE_SOON, seen)
         if was_asked:
             return 1 if failed else 0
         return seen.status or (1 if never_ready else 0)
+
+    def heed_answer(self, stop: "Pending") -> "None":
+        """The engine has answered what it was asked for, or has gone away over it."""
+        self.stops.remove(stop)
+        try:
+            stop.done()
+        except (EngineDown, EngineError) as error:
+            self.happen(REFUSED, str(error))
+
+    def pass_time(self) -> "Optional[int]":
+        """See to what time alone brings; return after how many milliseconds to come back, or None."""
+        if self.next_stop is None:
+            return None
+        if time.monotonic() >= self.next_stop:
+            self.stop_again()
+        return None if self.next_stop is None else max(0, int(1000 * (self.next_stop - time.monotonic()))) + 1
 
     def breaks(self, reason: "str", is_told: "bool") -> "None":
         """The life can't go on; ``is_told`` where another helper has reported the reason."""
@@ -119,6 +139,12 @@ class Life(Machine):
         self.happen(BROKE)
 
     # Actions
+
+    def begin_again(self) -> "None":
+        """Go back to before the start: clients stay held for the one to come."""
+        say("the engine went away while the container was starting; it is started again once the engine is back")
+        self.workload, self.addresses, self.address, self.token = WORKLOAD, [], "", ""
+        self.control.last = ""  # what was said of the workload holds no more
 
     def tell_started(self) -> "None":
         self.address = self.addresses[0]
@@ -210,10 +236,18 @@ class Life(Machine):
         self.stop_again()
 
     def stop_again(self) -> "None":
+        self.next_stop = None
         try:
             self.stops.append(self.engine.begin_stop(self.workload))
-        except EngineDown:
-            pass  # it is asked again once it is back
+        except EngineDown as error:
+            self.stop_later(str(error))
+
+    def stop_later(self, refusal: "str") -> "None":
+        """Ask again in a while; meanwhile the workload may end all the same."""
+        self.next_stop = time.monotonic() + STOP_RETRY
+        if refusal != self.refusal:
+            self.refusal = refusal
+            say("the container can't be stopped yet ({}); the engine is asked again".format(refusal))
 
     def give_up(self, reason: "str") -> "None":
         self.blame("{}; {}".format(reason, self.quoted_last_words()))

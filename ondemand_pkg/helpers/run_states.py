@@ -17,6 +17,7 @@ FAILED = "failed"  # it did not become ready, as the clients were told; the engi
 ENDED = "ended"  # the process ends
 
 # Events
+INTERRUPTED = "interrupted"  # the engine went away before it was ready
 BEGUN = "begun"  # the engine was asked to start it
 STARTED = "started"  # the engine has started it, or it was running
 LISTENS = "listens"  # its readiness was seen
@@ -33,20 +34,24 @@ THAWED = "thawed"  # the engine has resumed it
 DIED = "died"  # it is no longer alive; the engine may not know yet
 GONE = "gone"  # the engine says that it ended, and that is no failure
 GONE_SOON = "gone soon"  # it ended with an error, before it was ready or soon after
+REFUSED = "refused"  # the engine does not stop it
 BROKE = "broke"  # something needed for the start is missing, or the engine is gone for good
 RETURNED = "returned"  # the engine went away and came back; the workload lives on
 TERM = "term"  # systemd asks to stop
 
-EVENTS = (BEGUN, STARTED, LISTENS, GAVE_UP, IDLE, IDLE_TO_PAUSE, IDLE_BUT_HELD, SOUGHT, FROZE, CANT_FREEZE, WANTED,
-          WANTED_ANOTHER, THAWED, DIED, GONE, GONE_SOON, BROKE, RETURNED, TERM)
+EVENTS = (INTERRUPTED, BEGUN, STARTED, LISTENS, GAVE_UP, IDLE, IDLE_TO_PAUSE, IDLE_BUT_HELD, SOUGHT, FROZE, CANT_FREEZE,
+          WANTED, WANTED_ANOTHER, THAWED, DIED, GONE, GONE_SOON, REFUSED, BROKE, RETURNED, TERM)
 
 TABLE = {
     PREPARING: {
         BEGUN: (STARTING, ""),
+        INTERRUPTED: (PREPARING, "begin_again"),
         BROKE: (ENDED, "fail"),
-        # systemd's signal ends the process here, and ExecStopPost= does the rest.
+        # systemd's signal ends the process here, and ExecStopPost= does the rest; unless it came in the moment before.
+        TERM: (ENDED, "finish"),
     },
     STARTING: {
+        INTERRUPTED: (PREPARING, "begin_again"),
         STARTED: (STARTING, "tell_started"),
         LISTENS: (AWAKE, "tell_ready"),
         GAVE_UP: (FAILED, "give_up"),
@@ -94,6 +99,7 @@ TABLE = {
     STOPPING: {
         GONE: (ENDED, "finish"),
         GONE_SOON: (ENDED, "finish"),
+        REFUSED: (STOPPING, "stop_later"),
         BROKE: (ENDED, "finish"),
         RETURNED: (STOPPING, "stop_again"),
     },
@@ -103,6 +109,7 @@ TABLE = {
     },
     FAILED: {
         GONE_SOON: (ENDED, ""),
+        REFUSED: (FAILED, "stop_later"),
         BROKE: (ENDED, ""),
         TERM: (FAILED, "stop_again"),
         RETURNED: (FAILED, "stop_again"),

@@ -11,8 +11,8 @@ import time
 
 from names import DONE, LOCKS, STATE
 from outcome import tell_end
-from process import Failure, is_locked, say, usage
-from run import Run, live
+from process import Failure, is_locked, live, say, usage
+from run import Run
 from run_life import Life
 from run_states import ENDED, GAVE_UP, GONE_SOON, STARTING
 from tasks import EACH, VERSION, is_done
@@ -57,7 +57,7 @@ class TaskLife(Life):
     def dies(self) -> "None":
         """It has ended; the engine says how."""
 
-    def ends(self, seen: "Seen") -> "int":
+    def ends(self, seen: "Seen", with_engine: "bool" = False) -> "int":
         if self.state == STARTING and seen.status == 0 and not seen.is_running:
             self.state = ENDED
             note_done(self.version)
@@ -81,6 +81,7 @@ class Task(Run):
     """The process of a task."""
 
     LIFE = TaskLife
+    BEGINS_AGAIN = False  # whoever waits for it decides
 
     def __init__(self, engine: "Engine", required: "Sequence[str]", when: "str", timeout: "float", version: "str") -> "None":
         super().__init__(engine, required=required, is_companion=True)
@@ -98,7 +99,7 @@ class Task(Run):
             self.life.state = ENDED
             return 0
 
-    def start(self) -> "Tuple[Output, Seen]":
+    def start(self) -> "Tuple[Vigil, Seen]":
         Turn().__enter__()  # until this process ends; tasks before this one have had theirs
         self.refuse_done()
         return super().start()
@@ -173,4 +174,5 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Sequence, Tuple
 
-    from engines import Engine, Output, Seen
+    from engines import Engine, Seen
+    from vigil import Vigil

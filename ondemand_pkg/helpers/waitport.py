@@ -21,6 +21,7 @@ import time
 import listening
 import words
 from control import Client
+from names import WORKLOAD
 from process import Failure, usage
 
 LOOK = 0.002  # seconds between two looks
@@ -29,10 +30,11 @@ UDP = "/udp"  # behind a port
 PATIENCE = 1.0  # seconds for which one unanswered attempt to connect may grow
 
 
-def main(argv: "Sequence[str]", engine: "Engine") -> "int":
+def main(argv: "Sequence[str]", engine: "Engine", workload: "str" = WORKLOAD) -> "int":
     timeout, kind, ports, needed, of_udp = arguments(argv)
     form = 'ready = {{ {}, timeout = "..." }}'.format(FORMS[kind] if needed == ports else "tcp = ...")
-    make_checks = maker_of_checks(kind, needed, of_udp, engine)  # what it loads is there before the container is started
+    # What it loads is there before the container is started.
+    make_checks = maker_of_checks(kind, needed, of_udp, engine, workload)
     try:
         control = Client()
     except OSError:
@@ -106,8 +108,8 @@ def arguments(argv: "Sequence[str]") -> "Tuple[float, str, List[int], List[int],
         sys.exit(usage(__doc__))
 
 
-def maker_of_checks(kind: "str", ports: "List[int]", of_udp: "List[int]",
-                    engine: "Engine") -> "Callable[[List[str], Client], Sequence[Check]]":
+def maker_of_checks(kind: "str", ports: "List[int]", of_udp: "List[int]", engine: "Engine",
+                    workload: "str") -> "Callable[[List[str], Client], Sequence[Check]]":
     """Return what returns the checks to be passed, one after the other, by the container's addresses and the control socket.
 
     Of several addresses the first one is meant, but for `udp`, which finds out the one that answers.
@@ -117,7 +119,7 @@ def maker_of_checks(kind: "str", ports: "List[int]", of_udp: "List[int]",
     if kind == "healthcheck":
         import execcheck
 
-        return lambda addresses, control: [execcheck.health_check(engine)]
+        return lambda addresses, control: [execcheck.health_check(engine, workload)]
     from declared import readiness
 
     wanted = readiness()
@@ -126,7 +128,7 @@ def maker_of_checks(kind: "str", ports: "List[int]", of_udp: "List[int]",
     if kind == "exec":
         import execcheck
 
-        return lambda addresses, control: [execcheck.ExecCheck(engine, wanted["argv"])]
+        return lambda addresses, control: [execcheck.ExecCheck(engine, workload, wanted["argv"])]
     if kind == "udp":
         from udpcheck import UdpCheck
 

@@ -4,6 +4,7 @@ and 13."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -51,6 +52,7 @@ READY = {
     "health": '{{ healthcheck = true, timeout = "{}" }}', "log": '{{ log = "ready to accept", timeout = "{}" }}'}
 TCP = ("exits", "taken", "deaf")  # what a failing start does that is waited for by its port
 PORTS = {name: port for port, name in enumerate([*READY, *TCP], 8001)}
+PORT_OF_HELD = 8015
 WAITED = {
     "http": "timed out after 3 s waiting for the container to answer GET /healthz with status 200 on port 80 (status 503)",
     "exec": "timed out after 3 s waiting for the container to run 'test -e /tmp/ready' successfully (exit status 1)",
@@ -85,6 +87,14 @@ env     = {{ MODE = "exits" }}
 volumes = ["/srv/cause:/cause"]
 ready   = {{ http = "/", timeout = "60s" }}
 idle    = "1s"
+
+[container.held]
+image   = "checked:1"
+ports   = ["{PORT_OF_HELD}:80"]
+command = ["-c", '''{SERVER}''']
+env     = {{ MODE = "held" }}
+volumes = ["/srv/cause:/cause"]
+ready   = {{ http = "/", timeout = "60s" }}
 
 [container.web]
 image    = "servers:1"
@@ -171,6 +181,24 @@ def test_an_engine_that_is_down_turns_500_clients_away_and_the_service_heals_by_
     assert "no Docker engine answers on /run/docker.sock" in site.journal("ondemand-http-container")
     site.until_answered(f"http://127.0.0.1:{PORTS['http']}/")
     asleep(site, "http")
+
+
+@pytest.mark.usefixtures("cause_there")
+@pytest.mark.parametrize("how", ["systemctl restart docker.service", "systemctl restart docker.service docker.socket",
+                                 "systemctl kill --signal=KILL docker.service"], ids=["restart", "both", "kill"])
+def test_500_clients_of_a_start_are_held_while_the_engine_restarts(site: Machine, how: str) -> None:
+    asleep(site, "held")
+    site.sh("systemctl reset-failed docker.service docker.socket")
+    with ThreadPoolExecutor(1) as pool:
+        outcomes = pool.submit(site.clients, 500, ("127.0.0.1", PORT_OF_HELD), limit=90)
+        site.sh("until systemctl status ondemand-held.service >/dev/null && docker exec ondemand-held true; do sleep 0.1; done")
+        first = started(site, "held")
+        site.sh(how)
+        site.sh("touch /srv/cause/gone; until docker version >/dev/null 2>&1; do sleep 0.1; done")
+        assert outcomes.result() == ["HTTP/1.0 200 OK"] * 500
+    assert started(site, "held") > first
+    assert "the engine went away while the container was starting" in site.journal("ondemand-held-container")
+    asleep(site, "held")
 
 
 # Paused

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from engines import Engine
 from engines.docker import Docker
-from fake_engine import FakeEngine, NotThere, Refusal, Workload
+from fake_engine import Departure, FakeEngine, NotThere, Refusal, Workload
 
 WORDS = {"attach": "output", "start": "begin", "stop": "stop", "pause": "freeze", "unpause": "thaw", "wait": "await_end",
          "exec": "run_inside", "logs": "written_since_start", "rename": "rename", "json": "look"}
@@ -88,6 +88,10 @@ class FakeDocker(FakeEngine):
             if kind == "containers" and verb == "attach":
                 self.hear("output")
                 return self._stream(connection)
+            if kind == "events":
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                self.attending.append(connection)
+                return None
             if kind == "exec" and verb == "start":
                 return self._command_inside(connection, int(name))
             if verb == "logs":
@@ -95,6 +99,8 @@ class FakeDocker(FakeEngine):
                     return None
             else:
                 self._reply(connection, 200, self._done(method, kind, name, verb, query, body))
+        except Departure:
+            pass
         except NotThere as error:
             self._reply(connection, 404, {"message": str(error)})
         except Refusal as error:

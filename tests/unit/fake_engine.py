@@ -26,6 +26,10 @@ class Refusal(Exception):
     """What the engine does not do; the text says why."""
 
 
+class Departure(Exception):
+    """The engine goes away before it has answered."""
+
+
 class NotThere(Refusal):
     """The workload that was asked for is not there."""
 
@@ -71,6 +75,10 @@ class FakeEngine:
         self.sent: list[Errand] = []
         self.own_check: tuple[list[str], float] | None = None
         self.readers: list[socket.socket] = []
+        self.attending: list[socket.socket] = []  # connections that end with the engine
+        self.hangs: set[str] = set()  # the words that it never answers
+        self.released = threading.Event()  # of those that hang
+        self.leaves: dict[str, int] = {}  # how often it goes away before it has answered, by the word
         self.attached = threading.Event()  # somebody reads
         self.known = threading.Event()  # it knows how the workload has ended
         self.comes_back()
@@ -141,6 +149,8 @@ class FakeEngine:
 
     def goes_away(self) -> None:
         """Let the engine end; its workloads go on."""
+        while self.attending:
+            self.attending.pop().close()
         os.unlink(self.path)
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody who accepts
@@ -153,7 +163,22 @@ class FakeEngine:
         self.listener.listen()
         threading.Thread(target=self._serve, args=[self.listener], daemon=True).start()
 
+    def restarts(self) -> None:
+        """Let the engine go away, its workload with it, and come back."""
+        self.leaves_for_good()
+        time.sleep(0.2)
+        self.comes_back()
+
+    def leaves_for_good(self) -> None:
+        """Let the engine go away, and its workload with it."""
+        while not self.attending:
+            time.sleep(0.001)  # a real one has accepted whoever came before a request that it has answered
+        self.goes_away()
+        self.end_of_life(self.workload.life)
+        self.workload.is_running, self.workload.status = False, 143
+
     def close(self) -> None:
+        self.released.set()
         self.known.set()
         self.goes_away()
         for life in {workload.life for workload in self.workloads.values() if workload.life}:
@@ -172,6 +197,11 @@ class FakeEngine:
     def hear(self, word: str) -> None:
         """Note what is asked.  Raises Refusal."""
         self.asked.append(word)
+        if self.leaves.get(word):
+            self.leaves[word] -= 1
+            raise Departure
+        if word in self.hangs:
+            self.released.wait(1000)
         if word in self.refuses:
             raise Refusal(self.refuses[word])
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
-from engines import Command, Engine, EngineDown, EngineError, Output, Pending, Seen, Wanted
-from fake_engine import FakeEngine, NotThere, Refusal, Workload
+from engines import Command, Engine, EngineDown, EngineError, EngineLeft, Output, Pending, Presence, Seen, Wanted
+from fake_engine import Departure, FakeEngine, NotThere, Refusal, Workload
 from process import Failure
 
 WORDS = {"summon": "begin", "listen": "output", "dismiss": "stop", "chill": "freeze", "warm": "thaw", "mourn": "await_end",
@@ -61,6 +61,9 @@ class FakeOther(FakeEngine):
                 self.readers.append(connection)
                 self.attached.set()
                 return
+            if word == "attend":
+                self.attending.append(connection)
+                return
             if word == "whisper":
                 number = self.send(about[1:])
                 connection.sendall(f"done {number}\n".encode() + self.framed(1, self.sent[number].writes))
@@ -69,6 +72,8 @@ class FakeOther(FakeEngine):
                     return
             else:
                 connection.sendall(self._done(word, *about))
+        except (Departure, ConnectionError):
+            pass
         except NotThere:
             connection.sendall(b"nobody\n")
         except Refusal as error:
@@ -132,6 +137,9 @@ def line(words: Iterable[str]) -> str:
     return " ".join(quote(word, safe="/") for word in words)
 
 
+PATIENCE = 30.0  # seconds
+
+
 class Other(Engine):
     """What asks it."""
 
@@ -140,9 +148,10 @@ class Other(Engine):
     def __init__(self, path: str) -> None:
         self.path = self.place = path
 
-    def ask(self, *words: str) -> Lines:
+    def ask(self, *words: str, patience: float | None = None) -> Lines:
         """Send a request; return its answer, not read yet."""
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(patience)
         try:
             connection.connect(self.path)
             connection.sendall(line(words).encode() + b"\n")
@@ -151,9 +160,9 @@ class Other(Engine):
             raise EngineDown(f"nobody is at home ({error.strerror})") from None
         return Lines(connection)
 
-    def told(self, *words: str) -> list[str]:
+    def told(self, *words: str, patience: float | None = None) -> list[str]:
         """Return the first line of an answer."""
-        lines = self.ask(*words)
+        lines = self.ask(*words, patience=patience)
         try:
             return lines.first()
         finally:
@@ -162,8 +171,8 @@ class Other(Engine):
     def answers(self) -> bool:
         return os.path.exists(self.path)
 
-    def look(self, name: str) -> Seen | None:
-        lines = self.ask("describe", name)
+    def look(self, name: str, patience: float | None = None) -> Seen | None:
+        lines = self.ask("describe", name, patience=patience)
         try:
             lines.first()
         except Nobody:
@@ -198,13 +207,19 @@ class Other(Engine):
             self.told("dismiss", name)
 
     def freeze(self, name: str) -> None:
-        self.told("chill", name)
+        self.told("chill", name, patience=PATIENCE)
 
     def thaw(self, name: str) -> None:
-        self.told("warm", name)
+        self.told("warm", name, patience=PATIENCE)
 
-    def await_end(self, name: str) -> None:
-        self.told("mourn", name)
+    def await_end(self, name: str, patience: float) -> None:
+        try:
+            self.told("mourn", name, patience=patience)
+        except EngineDown:
+            pass
+
+    def presence(self) -> Presence | None:
+        return Attending(self.ask("attend"))
 
     def is_alive(self, life: str) -> bool:
         return (Path(self.path).parent / life).exists()
@@ -278,7 +293,7 @@ class Lines(Output):
         while b"\n" not in self.left:
             block = self._receive()
             if not block:
-                raise EngineDown("it went away in the middle of a word")
+                raise EngineLeft("it went away in the middle of a word")
             self.left += block
         text, _, self.left = self.left.partition(b"\n")
         word, _, about = text.decode().partition(" ")
@@ -314,6 +329,8 @@ class Lines(Output):
     def _receive(self) -> bytes:
         try:
             return self.connection.recv(65536)
+        except TimeoutError:
+            raise EngineDown("it says nothing") from None
         except OSError:
             return b""
 
@@ -323,9 +340,28 @@ def framed_piece(text: str) -> tuple[int, bytes]:
     return 2 if word == "err" else 1, bytes.fromhex(data)
 
 
+class Attending(Presence):
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+
+    def has_left(self) -> bool:
+        try:
+            return not self.lines.connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        self.lines.close()
+
+
 class Promise(Pending):
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
+
+    def fileno(self) -> int:
+        return self.lines.fileno()
 
     def done(self) -> None:
         self.lines.first()

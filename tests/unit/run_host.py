@@ -17,6 +17,7 @@ import outcome
 import pytest
 import record
 import run
+import run_options
 from fake_docker import FakeDocker
 from fake_engine import SPEC, FakeEngine
 from fake_podman import FakePodman
@@ -49,7 +50,7 @@ class Host:
         (directory / "container.json").write_text(json.dumps({"ready": ready, "spec": SPEC}))
 
     def make(self, argv: Sequence[str]) -> run.Run:
-        return run.Run(self.engine.engine(), *run.arguments(list(argv)))
+        return run.Run(self.engine.engine(), *run_options.arguments(list(argv)))
 
     def run(self, script: Callable[[Any], None], *argv: str) -> int:
         """Run it to its end; ``script`` is what happens meanwhile, on a connection of another helper."""
@@ -75,6 +76,10 @@ class Host:
         process.end()
         for connection in [*process.control.listeners.values(), *process.control.clients.values()]:
             connection.close()
+        if process.vigil is not None:
+            process.vigil.close()
+        for descriptor in (process.signals, process.signalled, *process.spare_files):
+            os.close(descriptor)
         thread.join()
         if failures:
             raise failures[0]

@@ -15,7 +15,7 @@ import execcheck
 import httpcheck
 import pytest
 from fake_docker import FakeDocker
-from fake_engine import Errand, FakeEngine
+from fake_engine import NAME, Errand, FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 from other_engine import FakeOther
@@ -144,26 +144,26 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeEngin
 
 def test_a_command_that_succeeds_is_enough(engine: FakeEngine) -> None:
     engine.errands = [Errand(b"accepting connections\n")]
-    assert passed(execcheck.ExecCheck(engine.engine(), ["pg_isready", "-h", "a b"])) == []
+    assert passed(execcheck.ExecCheck(engine.engine(), NAME, ["pg_isready", "-h", "a b"])) == []
     assert [errand.argv for errand in engine.sent] == [["pg_isready", "-h", "a b"]]
 
 
 def test_a_failing_command_is_told_with_its_status_and_the_last_line_of_its_output(engine: FakeEngine) -> None:
     engine.errands = [Errand(b"x" * 100000 + b"\nno \xff response\n\n", 2, looks=1), Errand()]
-    assert passed(execcheck.ExecCheck(engine.engine(), ["pg_isready"])) == ['exit status 2, "no \ufffd response"']
+    assert passed(execcheck.ExecCheck(engine.engine(), NAME, ["pg_isready"])) == ['exit status 2, "no \ufffd response"']
     assert len(engine.sent) == 2
 
 
 def test_a_refusal_of_the_engine_is_told_and_tried_again(engine: FakeEngine) -> None:
     engine.refuses["run_inside"] = "it is paused"
-    check = execcheck.ExecCheck(engine.engine(), ["true"])
+    check = execcheck.ExecCheck(engine.engine(), NAME, ["true"])
     assert not check.look() and check.last == "it is paused"
     assert not check.look() and engine.asked == ["run_inside"] * 2
 
 
 def test_an_engine_that_is_away_is_told_and_asked_again(engine: FakeEngine) -> None:
     engine.errands = [Errand()]
-    check = execcheck.ExecCheck(engine.engine(), ["true"])
+    check = execcheck.ExecCheck(engine.engine(), NAME, ["true"])
     engine.goes_away()
     assert not check.look() and "No such file" in check.last
     engine.comes_back()
@@ -172,7 +172,7 @@ def test_an_engine_that_is_away_is_told_and_asked_again(engine: FakeEngine) -> N
 
 def test_a_command_that_hangs_is_killed_and_run_again(engine: FakeEngine) -> None:
     engine.errands = [Errand(status=None), Errand()]
-    check = execcheck.ExecCheck(engine.engine(), ["sleep", "1000"], 0.02)
+    check = execcheck.ExecCheck(engine.engine(), NAME, ["sleep", "1000"], 0.02)
     while check.last == "it has not run yet":
         assert not check.look()
     assert check.last == "still running after 0.02 s"
@@ -183,10 +183,10 @@ def test_a_command_that_hangs_is_killed_and_run_again(engine: FakeEngine) -> Non
 
 def test_the_images_own_check_is_run_for_as_long_as_it_may_take(engine: FakeEngine) -> None:
     engine.own_check = ["check", "a b"], 3.0
-    check = execcheck.health_check(engine.engine())
+    check = execcheck.health_check(engine.engine(), NAME)
     assert (check.argv, check.longest) == (["check", "a b"], 3.0)
 
 
 def test_an_image_without_a_check_is_a_failure_that_names_the_remedy(engine: FakeEngine) -> None:
     with pytest.raises(Failure, match="the image has no health check; declare another readiness check"):
-        execcheck.health_check(engine.engine())
+        execcheck.health_check(engine.engine(), NAME)

@@ -139,7 +139,9 @@ class Other:
 def is_readable(descriptor: int) -> bool:
     import select
 
-    return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ SCENARIOS = [
     Scenario(pauses=True, stops=0), Scenario(pauses=True, fails=False), Scenario(is_held=True, stops=0), Scenario(greets=False),
     Scenario(pauses=True, is_declared=False, breaks=True, stops=0), Scenario(pauses=True, can_freeze=False, stops=0),
     Scenario(pauses=True, greets=False, breaks=True, stops=0, fails=False), Scenario(breaks=True, stops=0),
-    Scenario(pauses=True, breaks=True, stops=0, fails=False)]
+    Scenario(pauses=True, breaks=True, stops=0, fails=False), Scenario(restarts=True, fails=False),
+    Scenario(refuses=True, stops=0)]
 SMALL = [Scenario(stops=0), Scenario(pauses=True, stops=0), Scenario(fails=False)]  # enough to find a fault
+REFUSES, RESTARTS = Scenario(refuses=True, stops=0), Scenario(restarts=True, stops=0, fails=False)  # the same of their events
 # What the model leaves out.
 NOT_MODELLED = {
     ("calling", "give up"),  # a drop-in that changed the count of sockets: no life begins
@@ -77,6 +79,18 @@ def test_a_transition_that_is_missing_is_found(
     with pytest.raises(Wrong):
         for scenario in SMALL:
             walk(scenario)
+
+
+@pytest.mark.parametrize(("state", "event", "scenario"), [
+    (run_states.STOPPING, run_states.REFUSED, REFUSES), (run_states.FAILED, run_states.REFUSED, REFUSES),
+    (run_states.STARTING, run_states.INTERRUPTED, RESTARTS)])
+def test_a_transition_that_is_missing_where_the_engine_fails_is_found(
+    monkeypatch: pytest.MonkeyPatch, state: str, event: str, scenario: Scenario,
+) -> None:
+    row = {other: target for other, target in run_states.TABLE[state].items() if other != event}
+    monkeypatch.setitem(run_states.TABLE, state, row)
+    with pytest.raises(Wrong):
+        walk(scenario)
 
 
 def test_an_action_that_leads_clients_to_an_ended_life_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_a_start_fails_with_the_reason_before_any_helper_knows_an_address_of_our
     engine: Any, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     host = Host(engine(tmp_path), tmp_path, monkeypatch)
-    monkeypatch.setattr("run.wait_beside", lambda *_: os.pipe()[0])
+    monkeypatch.setattr("run.wait_beside", lambda *_: (0, os.pipe()[0]))
 
     def script(client: Any) -> None:
         until(client, "failed")

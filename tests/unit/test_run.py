@@ -97,7 +97,7 @@ def test_a_waitport_that_was_killed_fails_the_start_at_once(
     host: Host, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended, held = os.pipe()
-    monkeypatch.setattr(run, "wait_beside", lambda *_: ended)
+    monkeypatch.setattr(run, "wait_beside", lambda *_: (0, ended))
 
     def script(client: Any) -> None:
         until(client, "started")
@@ -111,7 +111,7 @@ def test_a_waitport_that_was_killed_fails_the_start_at_once(
 
 def test_a_waitport_that_has_done_its_work_may_end(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     ended, held = os.pipe()
-    monkeypatch.setattr(run, "wait_beside", lambda *_: ended)
+    monkeypatch.setattr(run, "wait_beside", lambda *_: (0, ended))
 
     def script(client: Any) -> None:
         until(client, "started")
@@ -123,8 +123,11 @@ def test_a_waitport_that_has_done_its_work_may_end(host: Host, monkeypatch: pyte
     assert host.run(script, "--", "80") == 0
 
 
-def test_an_engine_that_came_back_is_asked_again_to_stop_the_container(listening_host: Host) -> None:
+def test_an_engine_that_came_back_is_asked_again_to_stop_the_container(
+    listening_host: Host, monkeypatch: pytest.MonkeyPatch,
+) -> None:
     host = listening_host
+    monkeypatch.setattr("run_life.STOP_RETRY", 1000.0)
 
     def script(client: Any) -> None:
         client.tell("listens")

@@ -125,6 +125,15 @@ def test_a_task_that_takes_too_long_is_stopped_and_has_failed(host: Host, tmp_pa
     assert (tmp_path / "reason").read_text().startswith("it did not end within 0.2 s; if it needs longer, declare task_timeout")
 
 
+def test_a_task_that_the_engine_takes_along_is_not_begun_again_by_itself(host: Host, tmp_path: Path) -> None:
+    def script(client: Any) -> None:
+        until(client, "started")
+        host.engine.restarts()
+
+    assert making(host).run(script) == 1
+    assert host.engine.asked.count("begin") == 1 and not (tmp_path / "x.done").exists()
+
+
 def test_a_task_that_is_stopped_by_hand_has_not_succeeded(host: Host, tmp_path: Path) -> None:
     def script(client: Any) -> None:
         until(client, "started")

@@ -40,6 +40,8 @@ class Scenario:
     is_declared: bool = True  # the workload that is woken from a pause is still the declared one
     greets: bool = True  # `run` is not one of release 0.1.0
     is_held: bool = False  # another service requires it
+    restarts: bool = False  # the engine goes away with the workload before it is ready, and comes back
+    refuses: bool = False  # the engine refuses to stop it, once
     breaks: bool = False  # the engine fails, or goes away and comes back
     stops: int = 1  # times that somebody stops the services
     clients: int = 1
@@ -132,7 +134,15 @@ class Carrier:
 
 
 class Told(Pending):
-    def done(self) -> None: ...
+    def __init__(self, engine: Workload) -> None:
+        self.engine = engine
+
+    def fileno(self) -> int:
+        return 0
+
+    def done(self) -> None:
+        if self.engine.refuses:
+            raise EngineError("not now")
 
 
 class Workload(Engine):
@@ -145,10 +155,11 @@ class Workload(Engine):
         self.now = DOWN
         self.status = 0
         self.is_asked_to_stop = False
+        self.refuses = False
 
     def begin_stop(self, name: str) -> Pending:
         self.is_asked_to_stop = True
-        return Told()
+        return Told(self)
 
     def freeze(self, name: str) -> None:
         if not self.can_freeze:
@@ -213,6 +224,8 @@ class World:
     clients: int = 0
     stops: int = 0
     kills: int = 0
+    restarts: int = 0
+    refusals: int = 0
     door: list[Connection] = field(default_factory=list)  # connections to it that nobody has accepted
     has_door: bool = True
     is_active: bool = False  # something is left of the service of `run`
@@ -247,7 +260,8 @@ class World:
             other.control.connection = cloned(self.control.connection)
         if self.run is not None:
             other.run = _twin(self.run)
-            other.run.engine, other.run.control, other.run.stops = other.engine, other.control, []
+            other.run.engine, other.run.control = other.engine, other.control
+            other.run.stops = [Told(other.engine) for _ in self.run.stops[-1:]]
         return other
 
     # What may happen
@@ -300,6 +314,8 @@ class World:
         engine = self.engine
         if self.has_door and self.door and self.control.connection is None and life.state != run_states.ENDED:
             yield "run accepts the relay", lambda: self.accept(self.door.pop(0))
+        if self.scenario.restarts and self.restarts < 1 and life.state in (run_states.PREPARING, run_states.STARTING):
+            yield "somebody restarts the engine", lambda: self.restart_engine(life)
         if life.state == run_states.PREPARING:
             yield "the engine is asked to start", lambda: self.begin(life)
             if self.scenario.breaks:
@@ -325,6 +341,10 @@ class World:
         connection = self.control.connection
         if connection is not None and connection.to_run and life.state != run_states.ENDED:
             yield f"run hears: {connection.to_run[0]}", lambda: life.hear(connection.to_run.pop(0), 7)
+        if self.scenario.refuses and self.refusals < 1 and engine.is_asked_to_stop and engine.now != DEAD and life.stops:
+            yield "somebody makes the engine refuse to stop it", lambda: self.refuse(life)
+        if life.next_stop is not None:
+            yield "time passes for run", lambda: self.pass_time_of_run(life)
         if life.state == run_states.RENEWING and engine.now != DEAD:
             yield "systemd stops run, to start it again", lambda: life.happen(run_states.TERM)
         if self.scenario.breaks and life.state != run_states.ENDED:
@@ -388,6 +408,21 @@ class World:
         self.has_failed = True
         life.hear(f"{words.FAILED} too late", 5)
 
+    def restart_engine(self, life: Any) -> None:
+        self.restarts += 1
+        self.engine.now = DOWN
+        life.happen(run_states.INTERRUPTED)
+
+    def refuse(self, life: Any) -> None:
+        self.refusals += 1
+        self.engine.is_asked_to_stop, self.engine.refuses = False, True
+        life.heed_answer(life.stops[0])
+        self.engine.refuses = False
+
+    def pass_time_of_run(self, life: Any) -> None:
+        with mock.patch.object(time, "monotonic", lambda: 1000.0):
+            life.pass_time()
+
     def crash_run(self) -> None:
         """Let `run` end without a word; ExecStopPost= counts that."""
         self.has_failed = True
@@ -419,7 +454,9 @@ class World:
             self.relay.happen(relay_states.TERM)
         if self.run is None:
             return
-        if self.run.state == run_states.PREPARING:
+        if self.run.state == run_states.PREPARING and self.restarts:
+            self.run.happen(run_states.TERM)  # it came in the moment before
+        elif self.run.state == run_states.PREPARING:
             self.run.state = run_states.ENDED  # the signal ends the process
         elif self.engine.now != DEAD:
             self.run.happen(run_states.TERM)
@@ -492,11 +529,12 @@ class World:
             connection and (tuple(connection.to_relay), tuple(connection.to_run), connection.is_open),
             tuple((at_door.is_kept, at_door is connection) for at_door in self.door),
             self.has_door, self.is_active, self.is_wanted, self.has_failed,
-            run and (run.state, run.token, run.ready_since is None, run.reason != "", self.control.last,
+            run and (run.state, run.token, len(run.stops[-1:]), run.next_stop is None, run.ready_since is None,
+                     run.reason != "", self.control.last,
                      self.control.connection is not None, self.control.connection is connection,
                      tuple(self.control.connection.to_run) if self.control.connection else ()),
             run and (self.engine.now, self.engine.is_asked_to_stop, self.engine.status),
-            len(self.queue), self.clients, self.stops, self.kills, self.failures > 0)
+            len(self.queue), self.clients, self.stops, self.kills, self.restarts, self.refusals, self.failures > 0)
 
 
 def _who(client: object, since: float) -> tuple[str, float]:

@@ -15,6 +15,10 @@ class EngineDown(Exception):
     """The engine does not answer, or went away in the middle of an answer; the text says so and what to do."""
 
 
+class EngineLeft(EngineDown):
+    """The engine was there, and went away before it had answered."""
+
+
 class Seen:
     """What an engine knew of a workload at one moment."""
 
@@ -36,8 +40,23 @@ class Seen:
 class Pending:
     """A request that the engine is at work on."""
 
+    def fileno(self) -> "int":
+        """Return a descriptor that becomes readable when there is an answer, or when none will come."""
+        raise NotImplementedError
+
     def done(self) -> "None":
         """Wait for the answer.  Raises EngineError and EngineDown."""
+        raise NotImplementedError
+
+
+class Presence:
+    """A connection that is open as long as the engine is there."""
+
+    def has_left(self) -> "bool":
+        """Return whether the engine has ended since, without waiting for anything."""
+        raise NotImplementedError
+
+    def close(self) -> "None":
         raise NotImplementedError
 
 
@@ -100,8 +119,11 @@ class Engine:
         """Return whether the engine is there, within 10 seconds."""
         raise NotImplementedError
 
-    def look(self, name: "str") -> "Optional[Seen]":
-        """Return what is known of a workload, None where there is none."""
+    def look(self, name: "str", patience: "Optional[float]" = None) -> "Optional[Seen]":
+        """Return what is known of a workload, None where there is none.
+
+        An engine that does not answer within ``patience`` seconds is down.
+        """
         raise NotImplementedError
 
     def peek(self, name: "str") -> "Optional[Seen]":
@@ -133,16 +155,24 @@ class Engine:
         raise NotImplementedError
 
     def freeze(self, name: "str") -> "None":
-        """Pause a workload."""
+        """Pause a workload, in a time that has a bound."""
         raise NotImplementedError
 
     def thaw(self, name: "str") -> "None":
-        """Let a paused workload go on."""
+        """Let a paused workload go on, in a time that has a bound."""
         raise NotImplementedError
 
-    def await_end(self, name: "str") -> "None":
-        """Wait until the engine knows how a workload that is no longer alive has ended."""
+    def await_end(self, name: "str", patience: "float") -> "None":
+        """Wait until the engine knows how a workload that is no longer alive has ended, for so many seconds at most."""
         raise NotImplementedError
+
+    def presence(self) -> "Optional[Presence]":
+        """Return that of the engine from now on; None where workloads do not end with their engine."""
+        return None
+
+    def descriptor_of_end(self, life: "str") -> "Optional[int]":
+        """Return a new descriptor that becomes readable when that run of a workload is over, None where the kernel has none."""
+        return None
 
     def is_alive(self, life: "str") -> "bool":
         """Return whether that run of a workload goes on; asks no more than the kernel where it can."""

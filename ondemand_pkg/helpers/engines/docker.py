@@ -9,13 +9,13 @@ import os
 from process import Failure, say, show
 
 from engines import Command, Engine, EngineDown, Seen
-from engines.docker_api import Api, Pieces, Refused, Request, Stream, blocks, checked, read_head
+from engines.docker_api import Api, Events, Pieces, Refused, Request, Stream, blocks, checked, read_head
 
 SOCKET = "/run/docker.sock"
 OF_CONTAINER = "/containers/{}"
 LABEL = "ondemand.spec"
 NEVER = "0001-01-01T"  # when the engine says that a container was started which never was
-PATIENCE = 30.0  # seconds within which a request for a command inside must be answered
+PATIENCE = 30.0  # seconds within which a request must be answered that needs no longer, however busy the engine is
 PING_PATIENCE = 10.0  # seconds
 LONGEST_LINE = 8192  # bytes of the docker command's messages that are kept as one
 LOG_FILES = 2  # so that the last lines are there right after the older file was deleted
@@ -38,9 +38,9 @@ class Docker(Engine):
     def api_on(self, path: "str") -> "Api":
         return Api(path)
 
-    def inspect(self, name: "str") -> "Optional[Dict[str, Any]]":
+    def inspect(self, name: "str", patience: "Optional[float]" = None) -> "Optional[Dict[str, Any]]":
         try:
-            found = self.api.call("GET", OF_CONTAINER.format(name) + "/json")
+            found = self.api.call("GET", OF_CONTAINER.format(name) + "/json", patience)
         except Refused as error:
             if error.status == 404:
                 return None
@@ -58,8 +58,8 @@ class Docker(Engine):
         except EngineDown:
             return False
 
-    def look(self, name: "str") -> "Optional[Seen]":
-        found = self.inspect(name)
+    def look(self, name: "str", patience: "Optional[float]" = None) -> "Optional[Seen]":
+        found = self.inspect(name, patience)
         if found is None:
             return None
         state = found["State"]
@@ -86,6 +86,16 @@ class Docker(Engine):
 
     def process(self, life: "str") -> "Optional[int]":
         return int(life)
+
+    def descriptor_of_end(self, life: "str") -> "Optional[int]":
+        try:
+            return os.pidfd_open(int(life))  # type: ignore[attr-defined, no-any-return, unused-ignore] # from Python 3.9 on
+        except ProcessLookupError:
+            readable, ended = os.pipe()
+            os.close(ended)
+            return readable
+        except (AttributeError, OSError, ValueError):
+            return None
 
     def addresses(self, seen: "Seen") -> "List[str]":
         details = seen.known
@@ -125,13 +135,19 @@ class Docker(Engine):
             self.api.tolerate(404, "POST", OF_CONTAINER.format(name) + "/stop")
 
     def freeze(self, name: "str") -> "None":
-        self.api.call("POST", OF_CONTAINER.format(name) + "/pause")
+        self.api.call("POST", OF_CONTAINER.format(name) + "/pause", PATIENCE)
 
     def thaw(self, name: "str") -> "None":
-        self.api.call("POST", OF_CONTAINER.format(name) + "/unpause")
+        self.api.call("POST", OF_CONTAINER.format(name) + "/unpause", PATIENCE)
 
-    def await_end(self, name: "str") -> "None":
-        self.api.call("POST", OF_CONTAINER.format(name) + "/wait")
+    def await_end(self, name: "str", patience: "float") -> "None":
+        try:
+            self.api.call("POST", OF_CONTAINER.format(name) + "/wait", patience)
+        except EngineDown:
+            pass  # whoever asks looks whether it knows
+
+    def presence(self) -> "Optional[Presence]":
+        return Events(self.api.send("GET", Events.TARGET))
 
     # Inside
 
@@ -342,4 +358,4 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-    from engines import Output, Pending, Wanted
+    from engines import Output, Pending, Presence, Wanted

@@ -11,7 +11,7 @@ import _socket  # the module `socket` takes as long to load as the interpreter i
 
 from names import STATE
 
-from engines import EngineDown, EngineError, Output, Pending
+from engines import EngineDown, EngineError, EngineLeft, Output, Pending, Presence
 
 VERSION = "1.41"  # of Docker 20.10, the oldest that the tests run
 SPOKEN = STATE + "/api"  # the version of an engine that does not support that one
@@ -44,10 +44,10 @@ class Api:
             return VERSION
         return found if is_version(found) else VERSION
 
-    def connected(self) -> "Socket":
-        """Return a socket that is connected to the engine.  Raises EngineDown."""
+    def connected(self, timeout: "Optional[float]" = None) -> "Socket":
+        """Return a socket that is connected to the engine; ``timeout`` is its own from then on.  Raises EngineDown."""
         try:
-            return connected_to(self.path)
+            return connected_to(self.path, timeout)
         except OSError as error:
             raise EngineDown("no {} engine answers on {} ({}); see 'systemctl status {}'".format(
                 self.title, self.path, error.strerror or error, self.unit)) from None
@@ -64,13 +64,12 @@ class Api:
 
             content = json.dumps(body)  # in ASCII
             head += "Content-Type: application/json\r\nContent-Length: {}\r\n".format(len(content))
-        connection = self.connected()
-        connection.settimeout(timeout)
+        connection = self.connected(timeout)
         try:
             connection.sendall("{} /v{}{} HTTP/1.0\r\n{}\r\n{}".format(method, self.version, target, head, content).encode())
         except OSError as error:
             connection.close()
-            raise EngineDown("lost the connection to the engine: {}".format(error.strerror or error)) from None
+            raise EngineLeft("lost the connection to the engine: {}".format(error.strerror or error)) from None
         return connection
 
     def ask(self, method: "str", target: "str", timeout: "Optional[float]" = None, body: "Any" = None) -> "Tuple[int, bytes]":
@@ -131,8 +130,36 @@ class Request(Pending):
     def __init__(self, connection: "Socket") -> "None":
         self.connection = connection
 
+    def fileno(self) -> "int":
+        return self.connection.fileno()
+
     def done(self) -> "None":
         checked(*read_answer(self.connection))
+
+
+class Events(Presence):
+    """A request that the engine answers for as long as it is there, with what nearly never happens."""
+
+    TARGET = "/events?filters=%7B%22type%22%3A%5B%22daemon%22%5D%7D"
+
+    def __init__(self, connection: "Socket") -> "None":
+        self.connection = connection
+        self.begin = b""  # of the answer
+
+    def has_left(self) -> "bool":
+        try:
+            while True:
+                block = self.connection.recv(65536, _socket.MSG_DONTWAIT)
+                if not block:
+                    return not self.begin or b" 200 " in self.begin.split(b"\r\n")[0]  # else it refuses to tell of itself
+                self.begin = self.begin or block
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> "None":
+        self.connection.close()
 
 
 class Stream(Output):
@@ -195,9 +222,10 @@ class Pieces:
         return found
 
 
-def connected_to(path: "str") -> "Socket":
-    """Return a socket that is connected to what listens on a path.  Raises OSError."""
+def connected_to(path: "str", timeout: "Optional[float]" = None) -> "Socket":
+    """Return a socket that is connected to what listens on a path, with a timeout of so many seconds.  Raises OSError."""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    connection.settimeout(timeout)
     try:
         connection.connect(path)
     except OSError:
@@ -226,7 +254,7 @@ def read_head(connection: "Socket") -> "Tuple[int, bytes]":
     while b"\r\n\r\n" not in data:
         block = receive(connection)
         if not block:
-            raise EngineDown("the engine closed the connection")
+            raise EngineLeft("the engine closed the connection")
         data += block
     head, body = data.split(b"\r\n\r\n", 1)
     return int(head.split(None, 2)[1]), body
@@ -235,8 +263,10 @@ def read_head(connection: "Socket") -> "Tuple[int, bytes]":
 def receive(connection: "Socket") -> "bytes":
     try:
         return connection.recv(65536)
+    except _socket.timeout:
+        raise EngineDown("the engine did not answer within {:g} s".format(connection.gettimeout() or 0)) from None
     except OSError as error:
-        raise EngineDown("lost the connection to the engine: {}".format(error)) from None
+        raise EngineLeft("lost the connection to the engine: {}".format(error)) from None
 
 
 def blocks(connection: "Socket") -> "Iterator[bytes]":

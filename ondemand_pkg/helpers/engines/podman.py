@@ -11,13 +11,12 @@ import time
 
 from engines import EngineDown, EngineError, Output
 from engines.docker import OF_CONTAINER, Docker
-from engines.docker_api import Request, Stream, read_head
+from engines.docker_api import Stream, read_head
 from engines.podman_api import NOT_FOR_IT, PodmanApi
 
 SOCKET = "/run/podman/podman.sock"
 LOG_DRIVER = "--log-driver"
 END_LOOK = 0.005  # seconds between two looks at a container that has ended, until the engine knows of it
-END_PATIENCE = 10.0  # seconds after which it is taken for gone without that
 LAST_LINES = 20  # of the output, in which the last words are
 
 
@@ -31,7 +30,6 @@ class Podman(Docker):
 
     def __init__(self, path: "str" = SOCKET) -> "None":
         super().__init__(path)
-        self.watch: "Optional[Watch]" = None
 
     def api_on(self, path: "str") -> "Api":
         return PodmanApi(path)
@@ -43,8 +41,7 @@ class Podman(Docker):
     # A life
 
     def output(self, name: "str", seen: "Seen", reads: "bool" = True) -> "Output":
-        self.watch = Watch(self, name, reads)
-        return self.watch
+        return Watch(self, name, reads)
 
     def last_words(self, name: "str") -> "bytes":
         try:
@@ -72,12 +69,6 @@ class Podman(Docker):
             raise EngineError("its log can't be read (status {})".format(status))
         return connection, rest
 
-    def begin_stop(self, name: "str") -> "Pending":
-        connection = self.api.send("POST", OF_CONTAINER.format(name) + "/stop")
-        if self.watch is not None:
-            self.watch.heed_stop(connection)
-        return Request(connection)
-
     def freeze(self, name: "str") -> "None":
         try:
             super().freeze(name)
@@ -86,12 +77,15 @@ class Podman(Docker):
             if seen is None or not seen.is_paused:
                 raise
 
-    def await_end(self, name: "str") -> "None":
-        deadline = time.monotonic() + END_PATIENCE
-        seen = self.look(name)
+    def await_end(self, name: "str", patience: "float") -> "None":
+        deadline = time.monotonic() + patience
+        seen = self.look(name, patience)
         while seen is not None and seen.is_running and time.monotonic() < deadline:
             time.sleep(END_LOOK)
-            seen = self.look(name)
+            seen = self.look(name, patience)
+
+    def presence(self) -> "Optional[Presence]":
+        return None  # a container has a process of its own that stays with it
 
     # Made
 
@@ -127,10 +121,7 @@ class Podman(Docker):
 
 
 class Watch(Output):
-    """The end of a life, as the kernel tells it; and what is written, as long as somebody waits for a text in it.
-
-    A stop whose answer breaks off, because the service went away, is an end of the output too: whoever asked asks again.
-    """
+    """The end of a life, as the kernel tells it; and what is written, as long as somebody waits for a text in it."""
 
     is_in_journal = True
 
@@ -141,10 +132,9 @@ class Watch(Output):
         self.epoll = select.epoll()
         self.life: "Optional[int]" = None  # a descriptor that becomes readable at its end
         self.log: "Optional[Stream]" = None
-        self.stops: "Dict[int, Socket]" = {}
 
     def begins(self, seen: "Seen") -> "None":
-        self.life = descriptor_of_end(self.engine, self.name, seen)
+        self.life = end_of(self.engine, self.name, seen)
         self.epoll.register(self.life, select.EPOLLIN)
         if self.reads and seen.is_running:
             connection, rest = self.engine.logs(self.name, seen, "&follow=1")
@@ -158,10 +148,6 @@ class Watch(Output):
             self.log.close()
             self.log = None
 
-    def heed_stop(self, connection: "Socket") -> "None":
-        self.stops[connection.fileno()] = connection
-        self.epoll.register(connection.fileno(), select.EPOLLIN)
-
     def fileno(self) -> "int":
         return self.epoll.fileno()
 
@@ -171,7 +157,7 @@ class Watch(Output):
             return self.log.read()
         found: "List[Tuple[int, bytes]]" = []
         for descriptor, _ in self.epoll.poll(0):
-            if descriptor == self.life or (descriptor in self.stops and self.is_broken(descriptor)):
+            if descriptor == self.life:
                 return None
             if self.log is not None and descriptor == self.log.fileno():
                 pieces = self.log.read()
@@ -180,39 +166,22 @@ class Watch(Output):
                 found += pieces or ()
         return found
 
-    def is_broken(self, descriptor: "int") -> "bool":
-        """Return whether the answer to a stop broke off; what it says is of no interest, the end of the life is."""
-        connection = self.stops.pop(descriptor)
-        self.epoll.unregister(descriptor)
-        try:
-            return not connection.recv(65536)
-        except OSError:
-            return True
-        finally:
-            connection.close()
-
     def has_more(self) -> "bool":
         return self.log is not None and self.log.has_more()
 
     def close(self) -> "None":
         self.suffices()
-        for connection in self.stops.values():
-            connection.close()
-        self.stops = {}
         if self.life is not None:
             os.close(self.life)
             self.life = None
         self.epoll.close()
-        if self.engine.watch is self:
-            self.engine.watch = None
 
 
-def descriptor_of_end(engine: "Podman", name: "str", seen: "Seen") -> "int":
-    """Return a descriptor that becomes readable when a life ends; Python knows of the kernel's own since 3.9."""
-    try:
-        return os.pidfd_open(int(seen.life or 0))  # type: ignore[attr-defined, no-any-return, unused-ignore] # from Python 3.9 on
-    except (AttributeError, OSError, ValueError):
-        pass
+def end_of(engine: "Podman", name: "str", seen: "Seen") -> "int":
+    """Return a descriptor that becomes readable when a life ends, be it that of a request: the kernel's own are of 2019."""
+    found = engine.descriptor_of_end(seen.life or "0")
+    if found is not None:
+        return found
     if seen.is_running and engine.is_alive(seen.life):
         return engine.api.send("POST", OF_CONTAINER.format(name) + "/wait").detach()
     readable, ended = os.pipe()
@@ -237,7 +206,7 @@ def full_name(image: "str") -> "str":
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
-    from typing import Dict, List, Optional, Tuple
+    from typing import List, Optional, Tuple
 
-    from engines import Pending, Seen, Wanted
+    from engines import Presence, Seen, Wanted
     from engines.docker_api import Api

@@ -9,7 +9,7 @@ import os
 
 from names import LOCKS, NAME
 
-from engines import EngineDown
+from engines import EngineDown, EngineLeft
 from engines.docker_api import VERSION, Api, connected_to
 
 HANDED_OVER = 3  # the first descriptor that a service gets from whom starts it (sd_listen_fds(3))
@@ -38,17 +38,18 @@ class PodmanApi(Api):
     def speaks_another(self, answer: "bytes") -> "bool":
         return False
 
-    def connected(self) -> "Socket":
+    def connected(self, timeout: "Optional[float]" = None) -> "Socket":
         first, self.first = self.first, None
         if first is not None:
+            first.settimeout(timeout)
             return first
         try:
-            return connected_to(self.own or self.path)
+            return connected_to(self.own or self.path, timeout)
         except OSError as error:
             reason = error.strerror or str(error)
         try:
             self.own = own_service()
-            return connected_to(self.own)
+            return connected_to(self.own, timeout)
         except OSError as error:
             raise EngineDown("no Podman engine answers on {} ({}), nor does the podman command ({}); see 'systemctl status "
                              "podman.socket', or install podman".format(self.path, reason, error.strerror or error)) from None
@@ -57,7 +58,7 @@ class PodmanApi(Api):
         """Send a request; once more where the service ended in the moment in which it came."""
         try:
             return super().ask(method, target, timeout, body)
-        except EngineDown:
+        except EngineLeft:
             return super().ask(method, target, timeout, body)
 
 

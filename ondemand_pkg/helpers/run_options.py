@@ -1,0 +1,34 @@
+"""The options of `run`, as the unit of the container's service gives them.
+
+Knows each of them; hides how they are told apart.
+"""
+
+
+def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool]":
+    pauses, by_log, is_companion, is_ready_at_once, left = False, False, False, False, list(argv)
+    required: "List[str]" = []
+    metrics_directory = None
+    while left:
+        option = left.pop(0)
+        if option == "--":
+            break
+        if option == "--require":
+            required.append(left.pop(0))
+        elif option == "--metrics":
+            metrics_directory = left.pop(0)
+        elif option == "--pause":
+            pauses = True
+        elif option == "--log":
+            by_log = True
+        elif option == "--companion":
+            is_companion = True
+        elif option == "--started":
+            is_ready_at_once = True
+        else:
+            raise ValueError(option)
+    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional, Sequence, Tuple
