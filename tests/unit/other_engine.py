@@ -6,7 +6,6 @@ it calls a generation is alive as long as a file of that name stands in its dire
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -169,7 +168,11 @@ class Other(Engine):
             lines.close()
 
     def answers(self) -> bool:
-        return os.path.exists(self.path)
+        try:
+            self.told("greet", patience=10.0)
+        except EngineDown:
+            return False
+        return True
 
     def look(self, name: str, patience: float | None = None) -> Seen | None:
         lines = self.ask("describe", name, patience=patience)
