@@ -56,8 +56,8 @@ volumes: {logs: }
 NGINX_CONF = """error_log stderr; events {}
 http { server { listen 80; location / { proxy_pass http://app:8000; } } }
 """
-# What a package does in its own way: ports and names are the host's, systemd restarts.
-OWN_WAY = {"PortBindings", "NetworkMode", "RestartPolicy", "ExtraHosts"}
+# What a package does in its own way: ports and names are the host's, systemd restarts, output has a limit.
+OWN_WAY = {"PortBindings", "NetworkMode", "RestartPolicy", "ExtraHosts", "LogConfig"}
 # The same, written otherwise: Compose sends `null` where the docker command sends `[]`, and Mounts tells the volumes.
 WRITTEN_OTHERWISE = {"Binds", "Mounts", "VolumesFrom", "Links"}
 

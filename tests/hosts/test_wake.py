@@ -320,14 +320,14 @@ def test_a_required_container_that_sleeps_paused_is_unpaused(site: Machine) -> N
 
 def test_a_circle_over_packages_built_apart_is_told_at_install_and_at_the_wake(site: Machine, tmp_path: Path) -> None:
     packages = []
-    for name, other, port in (("egg", "hen", 8015), ("hen", "egg", 8016)):
+    for name, other, port in (("egg", "hen", 8025), ("hen", "egg", 8026)):
         (tmp_path / name).mkdir()
         packages.append(built(tmp_path / name, f'[container.{name}]\nimage = "servers:1"\nversion = "1"\n'
                                                f'ports = ["{port}:80"]\nrequires = ["{other}"]\n')[f"deb/{name}"])
     try:
         said = site.apt_install(*packages)
         assert "dependency cycle (hen -> egg -> hen): none of these containers can start; " in said
-        assert site.clients(20, ("127.0.0.1", 8015), limit=30) in ([""] * 20, ["ConnectionResetError"] * 20)
+        assert site.clients(20, ("127.0.0.1", 8025), limit=30) in ([""] * 20, ["ConnectionResetError"] * 20)
         assert "dependency cycle (egg -> hen -> egg): none" in site.journal("ondemand-egg-container")
     finally:
         site.run("apt-get", "purge", "-y", "ondemand-egg", "ondemand-hen")
