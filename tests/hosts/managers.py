@@ -50,7 +50,7 @@ class Manager:
             if self.version(name):
                 self.purge(name)
         self.machine.sh("docker ps -aq | xargs -r docker rm --force; docker volume ls -q | xargs -r docker volume rm --force; "
-                        "rm -rf /var/lib/ondemand/volumes; rmdir /var/lib/ondemand 2>/dev/null || :")
+                        "rm -rf /var/lib/ondemand")  # where the scripts of 0.1.0 leave what a later release has noted
 
     def version(self, name: str) -> str:
         """Return state and version of a package as the package manager's database has it."""
