@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 from importlib.machinery import SourceFileLoader
@@ -27,4 +28,6 @@ def root_of(suite: str) -> Path:
     need("mmdebstrap", "unshare", "chroot", root=True)
     base = Path(os.environ.get("ONDEMAND_PKG_TEST_CACHE") or Path.home() / ".cache/ondemand-pkg-tests") / "engine-commands"
     base.mkdir(parents=True, exist_ok=True)
-    return Path(tool().root_of(suite, base))
+    with (base / f"{suite}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another file's tests may be about to make it too
+        return Path(tool().root_of(suite, base))
