@@ -48,7 +48,12 @@ def test_who_asks_for_the_address_hears_a_new_one_and_so_does_who_comes_later(
 
 def test_a_relay_asks_where_the_container_is_and_leads_its_clients_there() -> None:
     carrier, told = Carrier(), []
-    life = relay_life.Life([carrier], None, False, lambda: None, lambda client, since: ("", since))  # type: ignore
+    fakes: list[Any] = [carrier]
+
+    def connect() -> Any:
+        """No `run` is there to be asked."""
+
+    life = relay_life.Life(fakes, None, False, connect, lambda client, since: ("", since))
     life.control = type("Control", (), {"tell": lambda self, packet: told.append(packet)})()
     life.doubt()
     life.hear(["moved", "198.51.100.2"])
