@@ -136,6 +136,8 @@ class FakeDocker(FakeEngine):
         if kind == "_ping":
             return None
         if kind == "info":
+            if not self.log_driver:
+                raise Refusal("no information")
             return {"LoggingDriver": self.log_driver}
         if kind == "command":
             return self._commanded(*body)

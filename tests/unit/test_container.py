@@ -256,6 +256,7 @@ def test_what_would_end_the_next_wake_is_looked_at_too(
 @pytest.mark.parametrize(("driver", "keys", "expected"), [
     ("json-file", {"log_limit": 100000}, ["max-size=50000", "max-file=2"]),
     ("local", {"log_limit": 100000}, ["max-size=50000", "max-file=2"]),
+    ("", {"log_limit": 100000}, []),  # it does not say
     ("json-file", {}, []), ("journald", {"log_limit": 100000}, []),
     ("json-file", {"log_limit": 100000, "options": ["--log-driver=none"]}, []),
     ("json-file", {"log_limit": 100000, "options": ["--log-opt=max-size=1g"]}, ["max-size=1g"])])

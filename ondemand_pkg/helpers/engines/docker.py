@@ -8,7 +8,7 @@ import os
 
 from process import Failure, say, show
 
-from engines import Command, Engine, EngineDown, Seen
+from engines import Command, Engine, EngineDown, EngineError, Seen
 from engines.docker_api import Api, Events, Pieces, Refused, Request, Stream, blocks, checked, read_head
 
 SOCKET = "/run/docker.sock"
@@ -223,8 +223,14 @@ class Docker(Engine):
     def own_options(self, wanted: "Wanted") -> "List[str]":
         """Return the options that this engine needs to make a container beside those that are declared."""
         chosen = [option for option in wanted.options if option.startswith(("--log-driver", "--log-opt"))]
-        # The administrator may have chosen a driver for all containers that keeps nothing here, and takes no such option.
-        if not wanted.log_limit or chosen or self.api.call("GET", "/info").get("LoggingDriver") not in LOG_DRIVERS:
+        if not wanted.log_limit or chosen:
+            return []
+        try:
+            # The administrator may have chosen a driver for all containers that writes no files here, and takes no such option.
+            driver = self.api.call("GET", "/info", PATIENCE).get("LoggingDriver")
+        except EngineError:
+            return []  # no container is missing because its output has no limit
+        if driver not in LOG_DRIVERS:
             return []
         return ["--log-opt=max-size={}".format(wanted.log_limit // LOG_FILES), "--log-opt=max-file={}".format(LOG_FILES)]
 
