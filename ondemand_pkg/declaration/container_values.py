@@ -133,7 +133,7 @@ def _port(value: Any) -> Port:
     container = _port_number(target, value)
     if head.startswith("/"):
         if kind is UdpAddress:
-            raise Invalid(value, "leave /udp out, or write a port in place of the path", why="a Unix socket takes connections")
+            raise Invalid(value, "leave /udp out, or write a port instead of the path", why="a Unix socket takes connections")
         # systemd strips white space at the end of a value.
         if (len(head.encode()) > LONGEST_SOCKET_PATH or head.endswith("/") or head != head.rstrip() or "//" in head
                 or {".", ".."} & set(head.split("/"))):

@@ -83,7 +83,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     if arguments.get("expose") and arguments.get("proxy") == SOCKET_PROXYD:
         yield "proxy", f'"{SOCKET_PROXYD}" does not support \'expose\'', "leave one of the two keys out"
     if arguments.get("allow") and arguments.get("expose") and not arguments.get("ports"):
-        yield "allow", "it is about the clients of 'ports'; nobody outside the host reaches what is exposed", "leave it out"
+        yield "allow", "it is about the clients of 'ports'; clients outside the host can't reach what is exposed", "leave it out"
     names: dict[str, Link] = {}
     for link in arguments.get("links", ()):
         name = link.name or link.target

@@ -59,8 +59,8 @@ def faults(directory: Path, text: str) -> list[str]:
     (WEB + 'links = ["db", "cache:db"]\n', 'a.toml:5: container.web.links: "db" and "cache:db" have one name inside, db; '
      'give one another '
      'name, as in "cache:redis"'),
-    (DB + 'allow = ["10.0.0.0/8"]\n', "a.toml:5: container.db.allow: it is about the clients of 'ports'; nobody outside the host "
-     "reaches what is exposed; leave it out"),
+    (DB + 'allow = ["10.0.0.0/8"]\n', "a.toml:5: container.db.allow: it is about the clients of 'ports'; clients outside the "
+     "host can't reach what is exposed; leave it out"),
     (WEB + 'expose = ["80"]\nproxy = "systemd-socket-proxyd"\n', 'a.toml:6: container.web.proxy: "systemd-socket-proxyd" '
      'does not '
      "support 'expose'; leave one of the two keys out"),
