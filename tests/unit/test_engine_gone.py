@@ -44,6 +44,7 @@ def fallible_host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: p
 
 
 def awake(client: Any) -> None:
+    until(client, "started")  # before, nobody can have seen it listen
     client.tell("listens")
     until(client, "ready")
 
