@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import json
 import os
+import re
 import shutil
 import statistics
 import tempfile
@@ -235,7 +236,7 @@ class _Bench:
             lines = self.machine.run("journalctl", f"--unit={EXITS}", "--output=json", "--grep=container exited before",
                                      "--lines=1").stdout
             entry = json.loads(lines)
-            ended = int(entry["MESSAGE"].rpartition('last: "')[2].rstrip('"')) / 1e6
+            ended = int(re.findall(r"\d{16,}", entry["MESSAGE"])[-1]) / 1e6  # nanoseconds, its last output
             told.append(int(entry["__REALTIME_TIMESTAMP"]) / 1e3 - ended)
             self.machine.sh(f"systemctl stop ondemand-exits.service {EXITS}.service; rm -f /run/ondemand-exits/end")
         self.settle()
