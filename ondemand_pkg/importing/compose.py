@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ondemand_pkg.declaration import network_values
-from ondemand_pkg.importing import compose_attendance, compose_load, compose_network, compose_ports
+from ondemand_pkg.importing import compose_attendance, compose_dependencies, compose_load, compose_network, compose_ports
 from ondemand_pkg.importing import draft as drafts
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
 from ondemand_pkg.importing.compose_listen import MOST_PORTS, Listening
@@ -58,6 +58,7 @@ class _Project:
         self.ask = ask
         self.services: dict[str, ComposeService] = {}
         self.left_out: dict[str, ComposeService] = {}
+        self.unwanted: dict[str, str] = {}  # why, by the name
         self.roles: dict[str, compose_attendance.Attendance] = {}  # of services to which nothing connects
         self.known: dict[str, list[int]] = {}
         self.namespaces = Namespaces(self.services, self._ports_of)
@@ -67,14 +68,20 @@ class _Project:
         for name, located in self.raw.items():
             keys = self.scope.mapping(located, f"services.{name}")
             if not self._is_wanted(keys):
+                self.unwanted[name] = "it has none of the chosen profiles"
+                continue
+            if (place := self._none_of_it(keys)) is not None:
+                self.unwanted[name] = "the project runs none of it"
+                self.notes.append(Note(place, "", "left out: the project runs none of it; for a package of it, remove this line",
+                                       Weight.CHANGED, name))
                 continue
             service = ComposeService(name, keys, self.scope, Draft(self._unused_name(name)))
             if service.draft.name != name:
                 service.note(located, "name",
                              f"a container's name has lower-case letters, digits and '.+-'; it is {service.draft.name}")
             self.services[name] = service
-        self.dependencies = {name: self._dependencies(service) for name, service in self.services.items()}
-        self._find_cycles()
+        self.dependencies = {name: compose_dependencies.of(self.scope, service.keys) for name, service in self.services.items()}
+        compose_dependencies.refuse_cycles(self.scope, self.services, self.dependencies)
         for name, service in self.services.items():
             self._image(name, service)
             service.convert()
@@ -149,6 +156,7 @@ class _Project:
                     self.notes.append(Note(self.raw[service.name].place, "",
                                            f"left out: its port {port} is that of {other.name}, the alternative by profile; "
                                            f"import it with --profile {min(own)}", Weight.LOSS, service.name))
+                    self.unwanted[service.name] = "it is an alternative that was left out"
                     del self.services[service.name]
                     break
 
@@ -156,6 +164,13 @@ class _Project:
         """Tell whether a service has no profile, or one that is wanted."""
         of_service = self.scope.texts(keys.get("profiles", EMPTY))
         return not self.profiles or not of_service or "*" in self.profiles or bool({*self.profiles} & {*of_service})
+
+    def _none_of_it(self, keys: Mapping[str, Located]) -> str | None:
+        """Return where a service says that none of it runs."""
+        deploy = keys.get("deploy")
+        counts = [keys.get("scale"), deploy.value.get("replicas") if deploy and isinstance(deploy.value, dict) else None]
+        return next((count.place for count in counts if count is not None and count.value is not None
+                     and self.scope.text(count) == "0"), None)
 
     def _unused_name(self, name: str) -> str:
         found = drafts.name_of(name)
@@ -314,9 +329,7 @@ class _Project:
             self.notes.append(Note(self.scope.path, "services", self._counted(), Weight.LOSS))
 
     def _is_task(self, name: str) -> bool:
-        """Tell whether others wait until a service has run to its end."""
-        return any(self._condition(found[name]) == "service_completed_successfully"
-                   for found in self.dependencies.values() if name in found)
+        return compose_dependencies.is_awaited_to_its_end(self.scope, name, self.dependencies)
 
     def _needs(self, service: ComposeService) -> str:
         """Say what a service needs to go on under Compose, beside packages."""
@@ -346,44 +359,6 @@ class _Project:
 
     # --- dependencies ------------------------------------------------------------------------------------------------
 
-    def _dependencies(self, service: ComposeService) -> dict[str, Located]:
-        """Return what a service depends on, links included, each with where it says so."""
-        found: dict[str, Located] = {}
-        for key in ("depends_on", "links"):
-            located = service.keys.get(key)
-            if located is not None and isinstance(located.value, dict):
-                found |= located.value
-            elif located is not None and located.value is not None:
-                found |= {self.scope.text(item).partition(":")[0]: item.holding(None)
-                          for item in self.scope.sequence(located, key)}
-        return found
-
-    def _find_cycles(self) -> None:
-        """Refuse services that depend on each other in a circle, as Compose does."""
-        done: set[str] = set()
-        for start in self.services:
-            path: list[str] = []
-            todo = [(start, False)]
-            while todo:
-                name, is_left = todo.pop()
-                if is_left:
-                    done.add(path.pop())
-                    continue
-                if name in path:
-                    circle = [*path[path.index(name):], name]
-                    located = self.dependencies[path[-1]][name]
-                    self.scope.fault(located, "dependency cycle between services: "
-                                     f"{' -> '.join(circle)}", "remove one of the dependencies")
-                if name in done or name not in self.services:
-                    continue
-                path.append(name)
-                todo.append((name, True))
-                todo += [(other, False) for other in self.dependencies[name]]
-
-    def _condition(self, located: Located) -> str:
-        condition = located.value.get("condition") if isinstance(located.value, dict) else None
-        return "" if condition is None else self.scope.text(condition)
-
     def _needed_of(self, name: str, seen: set[str]) -> Iterator[str]:
         """Yield what a service depends on, and instead of a task that is left out what that depends on."""
         for other in self.dependencies.get(name, ()):
@@ -403,11 +378,9 @@ class _Project:
             for other, located in self.dependencies[name].items():
                 if other in self.services:
                     continue
-                is_there = other in self.raw
-                is_unwanted = is_there and other not in self.left_out
                 task = self._is_task(other) and other in self.left_out
                 service.note(located, f"depends_on {other}",
-                             "it has none of the chosen profiles, so nothing waits for it" if is_unwanted else
+                             f"{self.unwanted[other]}, so nothing waits for it" if other in self.unwanted else
                              "a task that is left out, so nothing waits for it: what it depends on is woken first" if task else
-                             "it was left out, so nothing waits for it" if is_there else
+                             "it was left out, so nothing waits for it" if other in self.raw else
                              "the project has no service of this name", Weight.LOSS)

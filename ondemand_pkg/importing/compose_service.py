@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ondemand_pkg.declaration import values as kinds
-from ondemand_pkg.importing import ports
+from ondemand_pkg.importing import compose_devices, compose_secrets, ports
 from ondemand_pkg.importing.compose_environment import ServiceEnvironment
 from ondemand_pkg.importing.compose_file import ComposeFile
 from ondemand_pkg.importing.draft import Draft
@@ -40,37 +40,36 @@ _LISTS = {
 }
 _FLAGS = {"init": "--init", "oom_kill_disable": "--oom-kill-disable", "privileged": "--privileged", "stdin_open": "--interactive",
           "tty": "--tty"}
-_PAIRS = {"sysctls": ("--sysctl", "="), "annotations": ("--annotation", "="), "storage_opt": ("--storage-opt", "="),
-          "extra_hosts": ("--add-host", ":")}
+_PAIRS = {"sysctls": "--sysctl", "annotations": "--annotation", "storage_opt": "--storage-opt"}
 # Dealt with elsewhere.
 _IGNORED = {"build", "container_name", "depends_on", "env_file", "environment", "expose", "extends", "image", "ipc", "links",
             "network_mode", "networks", "pid", "profiles"}
 INSTEAD = {
     "attach": "the container's output goes to the journal",
     "blkio_config": "write options such as --blkio-weight into create_args",
-    "configs": "make it a file of the host and mount it with a volume",
     "cpu_count": "only for Windows",
     "cpu_percent": "only for Windows",
     "credential_spec": "only for Windows",
     "develop": "only for development; not needed on a host",
     "external_links": "write --add-host=NAME:host-gateway into create_args and let that container's package listen",
-    "gpus": 'write "--gpus=all" into create_args',
     "label_file": "write its lines into labels",
     "lifecycle": "run it in the container's entry point",
     "models": "declare the model server as a container of its own",
     "networks": "a container has the engine's bridge; others are reached through the host (--add-host in create_args)",
     "post_start": "run it in the container's entry point",
+    "pre_start": "it does not run: declare each of its commands as a container with the same image and volumes, task = true, "
+                 'when = "wake" and before = ["{NAME}"]',
     "pre_stop": "run it in the container's entry point",
     "provider": "declare what it provides as a container of its own",
     "pull_policy": "the image is pulled when the container is created and the host does not have it",
     "restart": "systemd starts the container at the next connection, no matter how it exited",
     "scale": "a declaration is one container; declare several, or balance in front of several hosts",
-    "secrets": "make it a file of the host and mount it with a volume",
     "use_api_socket": "mount /var/run/docker.sock with a volume",
     "volumes_from": "write the other container's volumes into volumes",
 }
 # What everybody expects of a package, or that says nothing on a host.
 _ROUTINE = {"attach", "cpu_count", "cpu_percent", "develop", "pull_policy", "restart"}
+_LOSSES = {"pre_start"}  # without which it may not work
 _HOST_VARIABLE = re.compile(r"host|server|addr|endpoint|broker", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _SWARM = "it is Swarm's; a declaration is one container on each host that installs the package"
@@ -97,7 +96,7 @@ class ComposeService:
         """Fill the draft with everything but what needs the other services."""
         handlers: dict[str, Callable[[Located], None]] = {
             "cap_add": self._capabilities("cap_add"), "cap_drop": self._capabilities("cap_drop"), "devices": self._devices,
-            "tmpfs": self._array("tmpfs"),
+            "tmpfs": self._array("tmpfs"), "gpus": self._gpus, "extra_hosts": self._hosts,
             "command": self._arguments("command"), "entrypoint": self._arguments("entrypoint"),
             "cpus": lambda value: self.cpus(value),
             "deploy": self._deploy,
@@ -123,11 +122,10 @@ class ComposeService:
                 if self.scope.flag(value):
                     self.draft.add("create_args", _FLAGS[key])
             elif key in _PAIRS:
-                option, sign = _PAIRS[key]
-                self.draft.add("create_args", *(f"{option}={name}{sign}{text}" for name, text, _ in
-                                                self.scope.pairs(value, "=:" if sign == ":" else "=")))
+                self.draft.add("create_args", *(f"{_PAIRS[key]}={name}={text}" for name, text, _ in self.scope.pairs(value, "=")))
             else:
-                weight = Weight.ROUTINE if key in _ROUTINE else Weight.CHANGED if key in INSTEAD else Weight.LOSS
+                weight = (Weight.ROUTINE if key in _ROUTINE else
+                          Weight.CHANGED if key in INSTEAD and key not in _LOSSES else Weight.LOSS)
                 self.note(value, key, INSTEAD.get(key, "unknown key; set it with create_args"), weight)
 
     # --- keys that are keys of the declaration too -------------------------------------------------------------
@@ -137,6 +135,11 @@ class ComposeService:
             self.draft.values[key] = self.scope.text(value)
 
         return convert
+
+    def _hosts(self, value: Located) -> None:
+        # Engines before 2023 refuse an address in brackets.
+        self.draft.add("create_args", *(f"--add-host={name}:{(text or '').removeprefix('[').removesuffix(']')}"
+                                        for name, text, _ in self.scope.pairs(value, "=:")))
 
     def _array(self, key: str) -> Callable[[Located], None]:
         def convert(value: Located) -> None:
@@ -151,13 +154,21 @@ class ComposeService:
         return convert
 
     def _devices(self, value: Located) -> None:
+        self.draft.add("create_args", *(compose_devices.device(self.scope, item)
+                                        for item in self.scope.sequence(value, "devices")))
+
+    def _gpus(self, value: Located) -> None:
+        try:
+            self.draft.add("create_args", *compose_devices.of_gpus(self.scope, value))
+        except ValueError as error:
+            self.note(value, "gpus", f"{error}; write --gpus into create_args")
+
+    def _reserve(self, value: Located) -> None:
         for item in self.scope.sequence(value, "devices"):
-            if isinstance(item.value, dict):
-                keys = {key: self.scope.text(part) for key, part in item.value.items() if not key.startswith("x-")}
-                device = ":".join(part for part in (keys.get("source"), keys.get("target"), keys.get("permissions")) if part)
-            else:
-                device = self.scope.text(item)
-            self.draft.add("create_args", f"--device={device}")
+            try:
+                self.draft.add("create_args", compose_devices.reserved(self.scope, item))
+            except ValueError as error:
+                self.note(item, "deploy.resources.reservations.devices", f"{error}; write what it needs into create_args")
 
     def _arguments(self, key: str) -> Callable[[Located], None]:
         def convert(value: Located) -> None:
@@ -244,18 +255,12 @@ class ComposeService:
         """Mount a secret or a config that is a file of the host where Compose does."""
         kind = "secrets" if value is self.keys.get("secrets") else "configs"
         for item in self.scope.sequence(value, kind):
-            short = not isinstance(item.value, dict)
-            keys = {} if short else self.scope.plain(item)
-            name = self.scope.text(item) if short else str(keys.get("source", ""))
-            target = str(keys.get("target") or name)
-            file = self.scope.file_of(kind, name)
-            if file is None:
-                self.note(item, f"{kind} {name}", INSTEAD[kind])
+            one = compose_secrets.given(self.scope, kind, item)
+            if one.file is None:
+                self.note(item, f"{kind} {one.name}", compose_secrets.by_hand(one, self.draft.name), Weight.LOSS)
                 continue
-            if not target.startswith("/"):
-                target = f"/run/secrets/{target}" if kind == "secrets" else f"/{target}"
-            self.draft.add("volumes", f"{file}:{target}:ro")
-            self.note(item, f"{kind} {name}", f"the file {file} is mounted on {target}; put it there on each host")
+            self.draft.add("volumes", f"{one.file}:{one.target}:ro")
+            self.note(item, f"{kind} {one.name}", f"the file {one.file} is mounted on {one.target}; put it there on each host")
 
     # --- limits, health, and what becomes options ------------------------------------------------------------------
 
@@ -263,7 +268,7 @@ class ComposeService:
         for key, part in self.scope.mapping(value, "deploy").items():
             if key == "resources":
                 self._resources(part)
-            elif not (key == "replicas" and self.scope.text(part) in ("0", "1")) and not key.startswith("x-"):
+            elif not (key == "replicas" and self.scope.text(part) == "1") and not key.startswith("x-"):
                 self.note(part, f"deploy.{key}", _SWARM)
 
     def _resources(self, value: Located) -> None:
@@ -277,9 +282,10 @@ class ComposeService:
                     self.draft.add("create_args", f"--pids-limit={self.scope.text(part)}")
                 elif (kind, key) == ("reservations", "memory"):
                     self.draft.add("create_args", f"--memory-reservation={self.scope.text(part)}")
+                elif key == "devices":
+                    self._reserve(part)
                 else:
-                    instead = INSTEAD["gpus"] if key == "devices" else _SWARM
-                    self.note(part, f"deploy.resources.{kind}.{key}", instead)
+                    self.note(part, f"deploy.resources.{kind}.{key}", _SWARM)
 
     def _healthcheck(self, value: Located) -> None:
         keys = self.scope.mapping(value, "healthcheck")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ondemand_pkg.importing import gpus
 from ondemand_pkg.importing.compose_service import INSTEAD
 from ondemand_pkg.importing.draft import UNKNOWN_VERSION, Draft, name_of, version_of
 from ondemand_pkg.importing.image import exposed
@@ -191,6 +192,14 @@ class _Inspected:
                 add("create_args", option)
         for device in self.host.get("Devices") or ():
             add("create_args", f"--device={device['PathOnHost']}:{device['PathInContainer']}:{device['CgroupPermissions']}")
+        for request in self.host.get("DeviceRequests") or ():
+            try:
+                add("create_args", gpus.option(
+                    [capability for group in request.get("Capabilities") or () for capability in group],
+                    request.get("DeviceIDs") or (), str(request.get("Count") or ""), str(request.get("Driver") or ""),
+                    request.get("Options")))
+            except ValueError as error:
+                self.note("DeviceRequests", f"{error}; write what it needs into create_args")
         for limit in self.host.get("Ulimits") or ():
             add("create_args", f"--ulimit={limit['Name']}={limit['Soft']}:{limit['Hard']}")
         for name, value in (self.host.get("Sysctls") or {}).items():
@@ -217,6 +226,6 @@ class _Inspected:
         mode = self.host.get("NetworkMode")
         if mode not in (None, "", "default", "bridge"):
             self.note(f"network {mode}", INSTEAD["networks"])
-        for name, key in (("Links", "external_links"), ("VolumesFrom", "volumes_from"), ("DeviceRequests", "gpus")):
+        for name, key in (("Links", "external_links"), ("VolumesFrom", "volumes_from")):
             if self.host.get(name):
                 self.note(name, INSTEAD[key])

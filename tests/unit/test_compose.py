@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -147,7 +148,7 @@ labels: {a.b: c, d: }
 
 @pytest.mark.parametrize("key", [
     "build: .", "restart: always", "networks: [a]", "links: [web]", "container_name: x", "scale: 3", "deploy: {replicas: 3}",
-    "deploy: {placement: {constraints: [a]}}", "volumes_from: [a]", "network_mode: host", "pull_policy: always", "gpus: all",
+    "deploy: {placement: {constraints: [a]}}", "volumes_from: [a]", "network_mode: host", "pull_policy: always", "gpus: some",
     "nonsense: 1", "blkio_config: {weight: 1}", "profiles: [a]", "secrets: [a]", "configs: [a]", "external_links: [a]",
     "memory: x", "mem_limit: 1 pound", "cpus: many", "user: 'a b'", "depends_on: [gone]",
     "healthcheck: {test: [CMD, a], interval: 1s}",
@@ -161,6 +162,64 @@ def test_nothing_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     del values
     name = {"mem_limit": "memory"}.get(key.partition(":")[0], key.partition(":")[0])
     assert [note for note in notes if note.startswith("compose.yaml:") and name in note], notes
+
+
+@pytest.mark.parametrize(("keys", "option"), [
+    ("gpus: all", "--gpus=all"),
+    ("gpus: [{count: 2}]", "--gpus=count=2"),
+    ('gpus: [{driver: nvidia, device_ids: ["0", "2"], capabilities: [utility], options: {a: b}}]',
+     '--gpus="device=0,2",driver=nvidia,capabilities=utility,options=a=b'),
+    ("deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}", "--gpus=all"),
+    ('deploy: {resources: {reservations: {devices: [{driver: nvidia, count: all, capabilities: [gpu, compute, utility]}]}}}',
+     '--gpus=count=all,driver=nvidia,"capabilities=compute,utility"'),
+    ("extra_hosts: ['six:[2001:db8::1]']", "--add-host=six:2001:db8::1"),
+    ("extra_hosts: {six: '[::1]'}", "--add-host=six:::1"),
+    ("extra_hosts: [here=host-gateway]", "--add-host=here:host-gateway"),
+])
+def test_gpus_and_hosts_arrive_as_the_engine_takes_them(tmp_path: Path, keys: str, option: str) -> None:
+    values, notes = web(tmp_path, keys)
+    assert values["create_args"] == [option] and notes == []
+
+
+def test_other_devices_than_gpus_are_told(tmp_path: Path) -> None:
+    values, notes = web(tmp_path, "deploy: {resources: {reservations: {devices: [{driver: x, capabilities: [tpu]}]}}}")
+    assert "create_args" not in values and "other devices than GPUs" in " ".join(notes)
+
+
+def test_what_to_do_for_a_secret_that_is_no_file_names_its_path_inside(tmp_path: Path) -> None:
+    drafts, notes = project(tmp_path, """
+services:
+  web:
+    image: a:1
+    ports: ["80:80"]
+    configs: [{source: site, target: /etc/site.conf}]
+    secrets: [{source: key, uid: "103"}, token]
+configs: {site: {content: "listen=80"}}
+secrets: {key: {environment: API_KEY}, token: {external: true}}
+""")
+    assert "volumes" not in drafts["web"].values
+    told = "\n".join(notes)
+    assert re.search(r"write its content \(.*compose.yaml:8\) into a file such as /etc/web/site.conf", told)
+    assert '"/etc/web/site.conf:/etc/site.conf:ro" to volumes' in told
+    assert "the value of $API_KEY into a file that user 103 can read such as /etc/web/key" in told
+    assert '"/etc/web/token:/run/secrets/token:ro"' in told
+
+
+def test_commands_before_the_start_are_a_loss_with_the_task_that_does_the_same(tmp_path: Path) -> None:
+    _, notes = web(tmp_path, "pre_start: [{command: [migrate]}]")
+    assert any('task = true, when = "wake" and before = ["web"]' in note for note in notes)
+
+
+@pytest.mark.parametrize("keys", ["deploy: {replicas: 0}", "scale: 0"])
+def test_a_service_of_which_nothing_runs_is_left_out_and_told(tmp_path: Path, keys: str) -> None:
+    drafts, notes = project(tmp_path, f"""
+services:
+  web: {{image: "a:1", ports: ["80:80"], depends_on: [old]}}
+  old: {{image: "a:1", ports: ["81:80"], {keys}}}
+""")
+    assert list(drafts) == ["web"] and "requires" not in drafts["web"].values
+    assert any("compose.yaml:4: old: left out: the project runs none of it" in note for note in notes)
+    assert any("web.depends_on old: the project runs none of it, so nothing waits" in note for note in notes)
 
 
 def test_extends_anchors_merges_and_x_keys(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ DETAILS: dict[str, Any] = {
         "ShmSize": 67108864,
         "PidsLimit": 100, "ExtraHosts": ["a:1.2.3.4"], "LogConfig": {"Type": "json-file", "Config": {}}, "IpcMode": "private",
         "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}], "Devices": [{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b",
-                                                                        "CgroupPermissions": "rwm"}]},
+                                                                        "CgroupPermissions": "rwm"}],
+        "DeviceRequests": [{"Driver": "", "Count": 0, "DeviceIDs": ["1"], "Capabilities": [["gpu"]], "Options": {}}]},
     "Mounts": [{"Type": "volume", "Name": "data", "Destination": "/data", "Driver": "local", "RW": True},
                {"Type": "volume", "Name": "f" * 64, "Destination": "/var/cache/nginx", "Driver": "local", "RW": True},
                {"Type": "bind", "Source": "/srv/x", "Destination": "/x", "RW": False, "Propagation": "rprivate"}]}
@@ -187,7 +188,8 @@ def test_a_container_is_imported_less_what_comes_from_its_image(engine: dict[str
     assert (found.memory, found.cpus, found.read_only, found.cap_add, found.tmpfs) == (
         268435456, 1.5, True, ("NET_ADMIN",), ("/tmp:size=64m",))
     assert [str(volume) for volume in found.volumes] == ["data:/data", "f" * 64 + ":/var/cache/nginx", "/srv/x:/x:ro"]
-    assert found.create_args == ("--pids-limit=100", "--add-host=a:1.2.3.4", "--device=/dev/a:/dev/b:rwm", "--ulimit=nofile=1:2")
+    assert found.create_args == ("--pids-limit=100", "--add-host=a:1.2.3.4", "--device=/dev/a:/dev/b:rwm", "--gpus=device=1",
+                                 "--ulimit=nofile=1:2")
     for part in ("restart always", "network mine", "com.docker.compose", "an anonymous volume (ffffffffffff"):
         assert part in done.stderr
 
