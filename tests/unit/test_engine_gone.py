@@ -45,6 +45,10 @@ def fallible_host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: p
 
 def awake(client: Any) -> None:
     until(client, "started")  # before, nobody can have seen it listen
+    listens(client)
+
+
+def listens(client: Any) -> None:
     client.tell("listens")
     until(client, "ready")
 
@@ -213,7 +217,7 @@ def test_clients_of_a_start_are_held_while_the_engine_restarts_and_the_container
             assert until(client, "started") != first
         late = host.client()
         assert until(late, "started")[2] == host.engine.workload.life, "the first life is forgotten"
-        awake(client)
+        listens(client)
         host.engine.exits(0)
 
     assert host.run(script) == 0
@@ -230,7 +234,7 @@ def test_a_container_that_outlives_the_engine_while_it_starts_is_awaited_as_befo
         host.engine.goes_away()
         host.engine.comes_back()
         host.engine.attached.wait(10)
-        awake(client)
+        listens(client)
         host.engine.exits(0)
 
     assert host.run(script) == 0
