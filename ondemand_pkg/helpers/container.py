@@ -27,6 +27,7 @@ from outcome import begun, tell_over
 from process import Failure, Lock, remove_lock, say, show, usage
 
 WAITS_FOR_STOP = 10
+SCRIPT_PATIENCE = 120.0  # seconds within which the engine must answer a maintainer script, which nobody else bounds
 STOP_PATIENCE = 10.0  # seconds within which the engine must say whether there is anything to stop
 
 
@@ -179,6 +180,7 @@ def create(engine: "Engine") -> "int":
         say("no {} engine answers on {}; the first connection creates the container{}".format(
             engine.title, engine.place, chosen.remedy(engine)))
         return 0
+    engine.bound(SCRIPT_PATIENCE)
     try:
         with Lock():
             if not (move(engine, declaration) if engine.successor else keep(engine, declaration)):
@@ -206,6 +208,7 @@ def move(engine: "Engine", declaration: "Declaration") -> "bool":
     successor = moving.new_engine(engine, declaration.volumes)
     if successor is None:
         return keep(engine, declaration)
+    successor.bound(SCRIPT_PATIENCE)
     if moving.runs(engine):
         return False
     Container(successor, declaration).ensure(may_stop=False)
@@ -261,6 +264,7 @@ def remove(engine: "Engine") -> "int":
         os.unlink(DOOR)
     except OSError:
         pass  # there never was one, or other packages have theirs
+    engine.bound(SCRIPT_PATIENCE)
     try:
         with Lock():
             anonymous: "Set[str]" = set()

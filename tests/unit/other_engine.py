@@ -74,9 +74,9 @@ class FakeOther(FakeEngine):
         except (Departure, ConnectionError):
             pass
         except NotThere:
-            connection.sendall(b"nobody\n")
+            self.send_to(connection, b"nobody\n")
         except Refusal as error:
-            connection.sendall(f"no {error}\n".encode())
+            self.send_to(connection, f"no {error}\n".encode())
         connection.close()
 
     def _done(self, word: str, *about: str) -> bytes:
@@ -146,11 +146,15 @@ class Other(Engine):
 
     def __init__(self, path: str) -> None:
         self.path = self.place = path
+        self.patience: float | None = None
+
+    def bound(self, patience: float) -> None:
+        self.patience = patience
 
     def ask(self, *words: str, patience: float | None = None) -> Lines:
         """Send a request; return its answer, not read yet."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(patience)
+        connection.settimeout(self.patience if patience is None else patience)
         try:
             connection.connect(self.path)
             connection.sendall(line(words).encode() + b"\n")

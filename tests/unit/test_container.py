@@ -203,6 +203,19 @@ def test_all_of_them_are_removed_and_what_stays_is_told(helper: Helper, capfd: p
     assert f"the container's anonymous volumes are kept; delete them with: {by_hand}\n" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["look", "remove"])
+def test_an_engine_that_never_answers_holds_no_package_manager_up(
+    helper: Helper, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], word: str,
+) -> None:
+    monkeypatch.setattr(container, "SCRIPT_PATIENCE", 0.1)
+    helper.workloads[PREVIOUS] = Workload(OLD)
+    helper.workloads[NEXT] = Workload(SPEC)
+    helper.engine.hangs.add(word)
+    assert [helper.call("create"), helper.call("remove")] == [0, 0]
+    told = capfd.readouterr().err
+    assert "the next connection tries again" in told and "the container was not removed (" in told
+
+
 def test_one_that_is_paused_is_stopped(helper: Helper) -> None:
     helper.engine.starts()
     helper.workloads[NAME].is_paused = True

@@ -115,6 +115,13 @@ class Engine:
     def load_rest(self) -> "None":
         """Load the modules that later answers need, while the engine is at work on the first."""
 
+    def bound(self, patience: "float") -> "None":
+        """From now on, take the engine for down where it does not answer what is asked of it within ``patience`` seconds.
+
+        Before, whoever starts this process bounds the wait, as systemd does at a wake.
+        """
+        raise NotImplementedError
+
     def answers(self) -> "bool":
         """Return whether the engine is there, within 10 seconds."""
         raise NotImplementedError

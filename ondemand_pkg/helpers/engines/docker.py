@@ -52,6 +52,9 @@ class Docker(Engine):
     def load_rest(self) -> "None":
         import json  # noqa: F401 # of the next answer
 
+    def bound(self, patience: "float") -> "None":
+        self.api.patience = patience
+
     def answers(self) -> "bool":
         try:
             return self.api.ask("GET", "/_ping", PING_PATIENCE)[0] == 200

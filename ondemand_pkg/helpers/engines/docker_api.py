@@ -33,6 +33,7 @@ class Api:
 
     def __init__(self, path: "str") -> "None":
         self.path = path
+        self.patience: "Optional[float]" = None  # seconds for each answer to a request that says nothing of them
         self.version = self.known_version()
 
     def known_version(self) -> "str":
@@ -74,6 +75,7 @@ class Api:
 
     def ask(self, method: "str", target: "str", timeout: "Optional[float]" = None, body: "Any" = None) -> "Tuple[int, bytes]":
         """Send a request; return the status and the body of its answer, in a version that the engine speaks."""
+        timeout = self.patience if timeout is None else timeout
         status, answer = read_answer(self.send(method, target, timeout, body))
         if status == 400 and self.speaks_another(answer):
             status, answer = read_answer(self.send(method, target, timeout, body))
