@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
@@ -22,6 +23,7 @@ from ondemand_pkg.frozen import frozen
 from ondemand_pkg.model import ANY_ENGINE, Container, Port, ReadyKind, TcpAddress, UdpAddress, UnixAddress
 
 _ENGINE_SOCKETS = tuple(path for engine in ENGINES for path in engine.sockets)
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]|^\$[A-Z_][A-Z0-9_]*$")  # others are more likely part of a password
 PAGE = "docs/rules.md"
 
 
@@ -83,10 +85,16 @@ def _of_one(container: Container) -> Iterator[tuple[str, str]]:
     secrets = [name for name, value in env if is_secret(name, value)]
     if secrets:
         yield "secret-in-env", f"{', '.join(secrets)} would be in the package, where anyone can read it"
+    literal = [name for name, value in env if _VARIABLE.search(value)]
+    if literal:
+        yield "literal-variable", f"nothing replaces the variables in {', '.join(literal)}"
     if container.memory is None and all(option.name != "--memory" for option in passed):
         yield "no-memory-limit", "it has no memory limit"
     if container.ready.kind is ReadyKind.TCP and container.listens:
-        yield "readiness-by-port", "it counts as ready as soon as its port accepts connections"
+        needs_all = not container.ready.is_any and len({*(port.container for port in container.ports), *container.expose}) > 1
+        yield "readiness-by-port", (
+            "it counts as ready once all its ports accept connections, and fails if one never does" if needs_all else
+            "it counts as ready as soon as its port accepts connections")
     user = [container.user, *(option.value for option in passed if option.name == "--user")][-1]
     if user.partition(":")[0] in ("root", "0"):
         yield "runs-as-root", f'it runs as "{user}", overriding the user of its image'

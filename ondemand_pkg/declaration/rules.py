@@ -44,6 +44,9 @@ RULES = {rule.name: rule for rule in (
     Rule("secret-in-arguments", Severity.WARNING, "command", "Commands, labels, health checks and options of `create_args` end "
          "up in the package and its repository as `env` does, and are shown by `ps` and the engine's `inspect` besides.",
          "give the container a variable or a file instead: write it into /etc/ondemand/NAME.env on each host"),
+    Rule("literal-variable", Severity.WARNING, "env", "Compose replaces `$NAME` and `${NAME}` in its files; a declaration is "
+         "taken as it stands, so that the container would get these very characters.",
+         "write the value, or leave it out here and write it into /etc/ondemand/NAME.env on each host"),
     Rule("no-memory-limit", Severity.NOTE, "memory", "A container without a limit can use all of the host's memory.",
          'write memory = "256m"'),
     Rule("readiness-by-port", Severity.NOTE, "ready", "A port can accept connections before the service is ready to "

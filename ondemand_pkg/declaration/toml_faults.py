@@ -28,6 +28,8 @@ def _remedy(stem: str, lines: list[str], column: int) -> str:
         return "it is already declared above; rename this one, or move its keys there"
     if stem.startswith("Cannot overwrite"):
         return "the key is already set above; leave one of the two out"
+    if stem.startswith("Unescaped '\\'"):
+        return "write each backslash twice, or the text between single quotes"
     rest = lines[0][column - 1:].strip() if lines else ""
     if rest[:1] in tuple("\u201c\u201d\u201e\u2018\u2019"):
         return "write straight quotes"

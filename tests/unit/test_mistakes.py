@@ -104,6 +104,7 @@ DECLARATIONS = {
     "a name with an accent": ("[container.caf\u00e9]\n", "put a name with characters other than letters"),
     "sleep switched off": (GOOD + "idle = false\n", 'found false; expected "never", or a time span'),
     "curly quotes": (GOOD.replace('"nginx:1.27"', "\u201cnginx:1.27\u201d"), "at column 9; write straight quotes"),
+    "backslashes": (GOOD + 'volumes = ["C:\\data:/data"]\n', "write each backslash twice, or the text between single quotes"),
     "no quotes": (GOOD.replace('"nginx:1.27"', "nginx:1.27"), 'strings need quotes: "nginx:1.27"'),
     "a table twice": (GOOD + GOOD, "it is already declared above; rename this one"),
     "a key twice": (GOOD + 'image = "b:1"\n', "the key is already set above; leave one of the two out"),

@@ -51,6 +51,8 @@ ROWS = {
     "tag-not-pinned": [SOUND.replace("pin = true\n", "")],
     "secret-in-env": [SOUND + 'env = { DB_PASSWORD = "x" }\n', SOUND + 'env = { URL = "postgres://u:p@db/x" }\n',
                       SOUND + 'create_args = ["--env=DB_PASSWORD=x"]\n', SOUND + 'create_args = ["-e", "DB_PASSWORD=x"]\n'],
+    "literal-variable": [SOUND + 'env = { A = "${HOME}/x" }\n', SOUND + 'env = { A = "$HOME" }\n',
+                         SOUND + 'create_args = ["--env=A=${B:-c}"]\n'],
     "no-memory-limit": [SOUND.replace('memory = "64m"\n', "")],
     "readiness-by-port": [SOUND.replace('ready = { http = "/" }\n', ""), SOUND.replace('{ http = "/" }', '"tcp"')],
     "runs-as-root": [SOUND + 'user = "root"\n', SOUND + 'user = "0:0"\n',
@@ -96,6 +98,7 @@ def test_a_secret_in_arguments_is_reported_at_its_key(tmp_path: Path) -> None:
 def test_a_sound_declaration_has_no_finding(tmp_path: Path) -> None:
     assert found(tmp_path, SOUND) == []
     assert found(tmp_path, SOUND.replace('memory = "64m"', 'user = "root"\ncreate_args = ["--memory=64m", "--user=1000"]')) == []
+    assert found(tmp_path, SOUND + 'env = { PRICE = "$5", HASH = "$2y$10$abc", WORD = "pa$WORD" }\n') == []
 
 
 @pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in ROWS.items() for text in texts])
