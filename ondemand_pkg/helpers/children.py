@@ -7,6 +7,7 @@ import _signal
 import os
 import select
 
+import programs
 import words
 from control import Client
 from names import HERE, PACKAGE, UNITS
@@ -61,22 +62,20 @@ def heed_signals_no_more() -> "None":
 
 def make_container() -> "None":
     """Make the container; raise Told with what was said last, where it could not be made."""
-    import subprocess
-
-    maker = subprocess.Popen([os.path.join(HERE, "container"), "wake"], stderr=subprocess.PIPE)
-    assert maker.stderr is not None
+    said, told = os.pipe2(os.O_CLOEXEC)
+    maker = programs.start([os.path.join(HERE, "container"), "wake"], told)
+    os.close(told)
     line = b""
-    for line in maker.stderr:
-        write_all(ERROR, line)
-    if maker.wait():
+    with open(said, "rb") as lines:
+        for line in lines:
+            write_all(ERROR, line)
+    if not programs.wait(maker):
         raise Told(line.decode("utf-8", "replace").strip().replace(PACKAGE + ": ", "", 1))
 
 
 def restart_service() -> "None":
     """Have systemd restart the container's service."""
-    import subprocess
-
-    subprocess.call(["systemctl", "--no-block", "restart", UNITS + "-container.service"])
+    programs.wait(programs.start(["systemctl", "--no-block", "restart", UNITS + "-container.service"]))
 
 
 TYPE_CHECKING = False

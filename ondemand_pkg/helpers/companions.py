@@ -4,9 +4,9 @@ Knows when one has to be looked for, started, or started again after it has died
 by itself once nobody holds a connection to it any more.  Nothing here waits, unless a companion must be ready first.
 """
 
-import os
 import time
 
+import programs
 import words
 from attending import BEFORE, COMPANION, attendants
 from control import Client
@@ -102,10 +102,7 @@ def back_off(name: "str") -> "float":
 
 def start(name: "str") -> "None":
     """Have systemd start one; nobody waits for that."""
-    import subprocess
-
-    with open(os.devnull, "w") as nowhere:
-        subprocess.Popen(["systemctl", "--no-block", "start", units_of(name) + "-container.service"], stderr=nowhere)
+    programs.start_alone(["systemctl", "--no-block", "start", units_of(name) + "-container.service"])
 
 
 TYPE_CHECKING = False

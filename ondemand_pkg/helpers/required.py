@@ -7,6 +7,7 @@ to sleep a moment ago and has to be woken once more; hides their control sockets
 import os
 import time
 
+import programs
 import words
 from attending import attendants, awaited
 from control import Client
@@ -75,11 +76,11 @@ def await_ready(name: "str", wakes: "bool", kind: "str" = "required container") 
         if control is not None:  # it was put to sleep, and its service with it
             begin, since, woken = now(), time.monotonic(), True
             wake(name)
-        elif time.monotonic() - since > PATIENCE:
-            break
         elif not woken and (wakes or time.monotonic() - since > SURPRISE):
             woken = True
             wake(name)
+        elif time.monotonic() - since > PATIENCE:
+            break
         time.sleep(LOOK)
     raise Failure("the {} {!r} could not be started; see 'journalctl -u {}-container'".format(kind, name, units_of(name)))
 
@@ -124,11 +125,9 @@ def is_ready(control: "Client") -> "bool":
 
 
 def wake(name: "str") -> "None":
-    import subprocess
-
     proxies = [units_of(name) + ".service"] if any(
         os.path.exists("{}{}/{}".format(HELPERS, name, proxy)) for proxy in PROXIES) else []
-    subprocess.call(["systemctl", "--no-block", "start"] + proxies + [units_of(name) + "-container.service"])
+    programs.wait(programs.start(["systemctl", "--no-block", "start"] + proxies + [units_of(name) + "-container.service"]))
 
 
 TYPE_CHECKING = False

@@ -195,8 +195,6 @@ class Run:
 
     def load(self) -> "None":
         """Load, while the engine is at work, all that is needed later: an upgrade may replace the files meanwhile."""
-        import subprocess  # noqa: F401 # for children.py
-
         import own_sockets  # noqa: F401 # for addresses()
         import pools  # noqa: F401 # for run_life.py
 
