@@ -13,6 +13,7 @@ from process import Failure, say
 
 OUTPUT_PATIENCE = 3.0  # seconds for which the output of a dead workload may go on: the engine closes it, unless it hangs
 END_PATIENCE = 10.0  # seconds within which an engine must answer, and know that a workload is dead
+END_LOOK = 1.0  # seconds until it is looked whether it was started again meanwhile: the engine would await that end
 KILLED = 128 + 9  # the status of what was killed
 LIFE_LOOK = 1.0  # seconds until it is looked again whether it lives, where the kernel does not tell
 
@@ -109,12 +110,14 @@ def end_of(engine: "Engine", workload: "str") -> "Optional[Seen]":
 
     That one has ended which is dead, whatever the engine says: without a status then.
     """
+    deadline = time.monotonic() + END_PATIENCE
     seen = engine.look(workload, END_PATIENCE)
-    if seen is not None and seen.is_running and not engine.is_alive(seen.life):
-        engine.await_end(workload, END_PATIENCE)
-        seen = engine.look(workload, END_PATIENCE)
-        if seen is not None and seen.is_running and not engine.is_alive(seen.life):
+    while seen is not None and seen.is_running and not engine.is_alive(seen.life):
+        if time.monotonic() > deadline:
             seen.is_running, seen.life, seen.status = False, "", KILLED
+            break
+        engine.await_end(workload, min(END_LOOK, END_PATIENCE))
+        seen = engine.look(workload, END_PATIENCE)
     return seen
 
 

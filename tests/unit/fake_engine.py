@@ -144,13 +144,15 @@ class FakeEngine:
 
     def loses_readers(self) -> None:
         self.attached.clear()
-        while self.readers:
-            self.readers.pop().close()
+        lost, self.readers = self.readers, []  # whoever comes again at once is not lost
+        for reader in lost:
+            reader.close()
 
     def goes_away(self) -> None:
         """Let the engine end; its workloads go on."""
-        while self.attending:
-            self.attending.pop().close()
+        left, self.attending = self.attending, []
+        for connection in left:
+            connection.close()
         os.unlink(self.path)
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody who accepts
@@ -202,8 +204,8 @@ class FakeEngine:
             raise Departure
         if word in self.hangs:
             self.released.wait(1000)
-        if word in self.refuses:
-            raise Refusal(self.refuses[word])
+        if (reason := self.refuses.get(word)) is not None:
+            raise Refusal(reason)
 
     def hears(self, word: str, count: int = 1) -> None:
         """Wait until something was asked so often: `run` says what it is about to ask before it does."""

@@ -44,6 +44,7 @@ class FakePodman(FakeDocker):
         return True
 
     def loses_readers(self) -> None:
-        while self.readers:
+        lost, self.readers = self.readers, []
+        for reader in lost:
             with contextlib.suppress(OSError):
-                self.readers.pop().close()
+                reader.close()

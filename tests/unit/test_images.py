@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from archives import packed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondemand_pkg.building import packing
@@ -192,6 +192,7 @@ def test_the_spec_follows_the_image_that_is_carried_and_not_the_tag(tmp_path: Pa
 
 
 @pytest.mark.parametrize("format_name", sorted(FORMATS))
+@settings(max_examples=25)
 @given(content=st.binary(max_size=400_000))
 def test_a_content_on_disk_is_packed_as_one_in_memory(
     format_name: str, content: bytes, tmp_path_factory: pytest.TempPathFactory,
