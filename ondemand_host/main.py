@@ -6,11 +6,12 @@ Knows each command's options, exit statuses, and what a shell completes; hides a
 import argparse
 import os
 import shutil
+import socket
 import sys
 import time
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
-from ondemand_host import __version__, doctor, lives, logs, services, table
+from ondemand_host import __version__, doctor, lives, logs, report, services, table
 from ondemand_host.errors import HostError, meant
 from ondemand_host.places import chosen, installed, stacks
 from ondemand_host.printing import Printer, give_up_output
@@ -103,6 +104,8 @@ def completions(words: "Sequence[str]") -> "List[str]":
     if not before:
         candidates = list(COMMANDS)
     elif before[0] not in COMMANDS:
+        candidates = []
+    elif before[0] == "report" and not last.startswith("-"):
         candidates = []
     elif last.startswith("-"):
         actions = parser_of(COMMANDS[before[0]], "ondemand")._actions
@@ -218,6 +221,26 @@ def _logs(options: "argparse.Namespace", printer: "Printer") -> "int":
         raise HostError("journalctl is not installed; install systemd") from None
 
 
+def _report_options(parser: "argparse.ArgumentParser") -> "None":
+    parser.add_argument("-S", "--since", metavar="TIME", default=report.DEFAULT_SINCE,
+                        help="only from this time on, as journalctl(1) reads it (default: %(default)s)")
+    parser.add_argument("-o", "--output", metavar="FILE.html", help="write a page with plots, which needs no server")
+
+
+def _report(options: "argparse.Namespace", printer: "Printer") -> "int":
+    found = report.report(options.since)
+    if options.output is None:
+        for line in report.lines(found, printer.paint):
+            printer.laid_out(line)
+        return 0
+    from ondemand_host import report_page  # nothing else draws
+
+    with open(options.output, "w", encoding="utf-8") as stream:
+        stream.write(report_page.page(found, socket.gethostname()))
+    printer.line(options.output)
+    return 0
+
+
 COMMANDS = {command.name: command for command in (
     Command("status", "Show on-demand services: state, connections, recent wakes. Name services for details.", _status_options,
             _status),
@@ -226,6 +249,8 @@ COMMANDS = {command.name: command for command in (
     Command("wake", "Wake on-demand services without a client, and wait until they are ready.", _wake_options, _wake),
     Command("sleep", "Put on-demand services to sleep, as a time without traffic does.", _sleep_options, _sleep),
     Command("logs", "Show the output of a service's container and the service's own messages together.", _logs_options, _logs),
+    Command("report", "Show when services were awake, who woke them, how long wakes took, what memory sleep gave back.",
+            _report_options, _report),
 )}
 
 TYPE_CHECKING = False

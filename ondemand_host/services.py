@@ -13,7 +13,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ondemand_host import engines, sockets, systemd
 from ondemand_host.places import Installed, chosen
 from ondemand_host.stacks import Application, applications
-from ondemand_host.systemd import Record, Unit
+from ondemand_host.systemd import Record, Sleep, Unit
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds in which clients are rejected, as helpers/relay_life.py has it
 COMPANION_BACK_OFF = 1.0  # seconds until a companion that has ended is started again, as helpers/companions.py has it
@@ -41,6 +41,7 @@ class Service(NamedTuple):
     ``version`` the package's own, both None where the package (of 0.1.0) does not say.  ``enabled``: whether it listens after the
     next boot.  ``without_proxy``: its container service was started by hand, so nothing counts its traffic.
     ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is.
+    ``given_back`` is how many bytes of memory one that sleeps has given back, None where that was not measured.
     ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
 
@@ -63,6 +64,8 @@ class Service(NamedTuple):
     companion_of: "Tuple[str, ...]" = ()
     task_before: "Tuple[str, ...]" = ()
     dropped: "Tuple[int, int]" = (0, 0)
+    last_sleep: "Optional[Sleep]" = None
+    given_back: "Optional[int]" = None
 
 
 class Survey(NamedTuple):
@@ -84,22 +87,27 @@ def survey(wanted: "Sequence[str]") -> "Survey":
         package.socket, package.shared_socket, package.proxy, package.container)])
     readable = systemd.journal_is_readable()
     records: "Dict[str, List[Record]]" = {}
+    sleeps: "Dict[str, List[Sleep]]" = {}
     if readable and packages:
-        for record in systemd.records([package.name for package in packages] if wanted else ()):
+        wakes, ends = systemd.history([package.name for package in packages] if wanted else ())
+        for record in wakes:
             records.setdefault(record.name, []).append(record)
+        for end in ends:
+            sleeps.setdefault(end.name, []).append(end)
     engine_runs = units.get(engines.DOCKER, Unit()).active in _RUNNING
     running = engines.running() if packages and engine_runs else set()
     addresses = {address for unit in units.values() for address in unit.listen}
     shared = {address for address in addresses if sockets.is_of_containers(address)}
     counts = {**sockets.connections(addresses - shared), **sockets.connections_of_containers(shared)}
-    found = [_service(package, units, counts, records.get(package.name, []), readable, running or set()) for package in packages]
+    found = [_service(package, units, counts, records.get(package.name, []), sleeps.get(package.name, []), readable,
+                      running or set()) for package in packages]
     hidden = ((JOURNAL, not readable), (IDLE, os.getuid() != 0), (CONTAINERS, running is None))
     return Survey(tuple(found), tuple(what for what, is_hidden in hidden if is_hidden) if found else (),
                   applications(stacks, found))
 
 
-def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, int]", past: "List[Record]", readable: "bool",
-             running: "Set[str]") -> "Service":
+def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, int]", past: "List[Record]",
+             sleeps: "List[Sleep]", readable: "bool", running: "Set[str]") -> "Service":
     listening, container = units.get(package.socket, Unit()), units.get(package.container, Unit())
     proxy, listen = units.get(package.proxy, Unit()), listening.listen + units.get(package.shared_socket, Unit()).listen
     in_a_row, ended = last_end(package.state)
@@ -121,7 +129,8 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
         enabled=not package.listens or listening.file_state.startswith("enabled"),
         without_proxy=state == "awake" and package.listens and proxy.active not in _RUNNING, stem=package.stem,
         version=package.version, companion_of=package.companion_of,
-        task_before=package.task_before)
+        task_before=package.task_before, last_sleep=sleeps[0] if sleeps else None,
+        given_back=next((one.given_back for one in sleeps if one.given_back is not None), None) if state == "asleep" else None)
 
 
 def state_of(listening: "Optional[Unit]", container: "Unit", failures_in_a_row: "int", is_running: "bool" = False) -> "str":

@@ -13,11 +13,13 @@ from ondemand_host.errors import HostError
 
 WOKEN = "03eb855e60674ca096582626136989ec"
 FAILED = "44e9934b34144a52873bc6774228defd"
+ASLEEP = "f95973dafd264499bbf0f7751b3597c4"
 PHASES = ("queued", "engine_start", "ready", "first_byte")
 LOOK_BACK_DAYS = 30
 MOST_RECORDS = 10000  # that are read, the newest
 _PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,Result,NeedDaemonReload,FragmentPath,DropInPaths,Listen,StatusText"
-_FIELDS = ("MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_CLIENT", "ONDEMAND_REASON", "ONDEMAND_TOTAL_MS") + tuple(
+_FIELDS = ("MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_CLIENT", "ONDEMAND_REASON", "ONDEMAND_TOTAL_MS", "ONDEMAND_HOW",
+           "ONDEMAND_AWAKE_MS", "ONDEMAND_GIVEN_BACK_BYTES") + tuple(
     "ONDEMAND_{}_MS".format(phase.upper()) for phase in PHASES)
 _KINDS = ((" (Stream)", ""), (" (Datagram)", "/udp"))
 
@@ -50,6 +52,20 @@ class Record(NamedTuple):
     reason: "str" = ""
     phases: "Tuple[Tuple[str, int], ...]" = ()
     total: "Optional[int]" = None
+
+
+class Sleep(NamedTuple):
+    """The end of the time for which a service was awake.
+
+    ``time`` in seconds since the epoch; ``how``: "idle" or "paused" without traffic, "ended" for another reason; ``awake`` in
+    seconds; ``given_back`` in bytes of memory, None where that was not measured.
+    """
+
+    name: "str"
+    time: "float"
+    how: "str"
+    awake: "float"
+    given_back: "Optional[int]" = None
 
 
 def require_systemd() -> "None":
@@ -101,13 +117,23 @@ def journal_is_readable() -> "bool":
 def records(names: "Sequence[str]", since: "Optional[str]" = None) -> "List[Record]":
     """Return the records of some services, or all, newest first: at most MOST_RECORDS of the last LOOK_BACK_DAYS.
 
-    The journal looks them up by its index; those that another user than root wrote are left out.  ``since`` is a time as
-    journalctl(1) reads it.
+    ``since`` is a time as journalctl(1) reads it.
     """
-    matches = ["_UID=0", "MESSAGE_ID=" + WOKEN, "MESSAGE_ID=" + FAILED] + ["ONDEMAND_NAME=" + name for name in names]
-    return parse_records(output([
+    return parse_records(_read([WOKEN, FAILED], names, since))
+
+
+def history(names: "Sequence[str]", since: "Optional[str]" = None) -> "Tuple[List[Record], List[Sleep]]":
+    """Return the same, and the ends of the times awake, newest first."""
+    text = _read([WOKEN, FAILED, ASLEEP], names, since)
+    return parse_records(text), parse_sleeps(text)
+
+
+def _read(kinds: "Sequence[str]", names: "Sequence[str]", since: "Optional[str]") -> "str":
+    """Read records, which the journal looks up by its index; those that another user than root wrote are left out."""
+    matches = ["_UID=0"] + ["MESSAGE_ID=" + kind for kind in kinds] + ["ONDEMAND_NAME=" + name for name in names]
+    return output([
         "journalctl", "--quiet", "--no-pager", "--reverse", "--since={}".format(since or "-{}d".format(LOOK_BACK_DAYS)),
-        "--lines={}".format(MOST_RECORDS), "--output=json", "--output-fields=" + ",".join(_FIELDS)] + matches))
+        "--lines={}".format(MOST_RECORDS), "--output=json", "--output-fields=" + ",".join(_FIELDS)] + matches)
 
 
 def parse_records(text: "str") -> "List[Record]":
@@ -115,7 +141,7 @@ def parse_records(text: "str") -> "List[Record]":
     found = []
     for line in text.splitlines():
         try:
-            values = {key: _text(value) for key, value in json.loads(line).items()}
+            values = _values(line)
             phases = {phase: "ONDEMAND_{}_MS".format(phase.upper()) for phase in PHASES}
             record = Record(
                 name=values["ONDEMAND_NAME"], time=int(values["__REALTIME_TIMESTAMP"]) / 1e6,
@@ -128,6 +154,27 @@ def parse_records(text: "str") -> "List[Record]":
         if record.failed or record.total is not None:
             found.append(record)
     return found
+
+
+def parse_sleeps(text: "str") -> "List[Sleep]":
+    """Return the ends of the times awake of the same."""
+    found = []
+    for line in text.splitlines():
+        try:
+            values = _values(line)
+            if values["MESSAGE_ID"] == ASLEEP:
+                found.append(Sleep(
+                    values["ONDEMAND_NAME"], int(values["__REALTIME_TIMESTAMP"]) / 1e6, values["ONDEMAND_HOW"],
+                    int(values["ONDEMAND_AWAKE_MS"]) / 1e3,
+                    int(values["ONDEMAND_GIVEN_BACK_BYTES"]) if "ONDEMAND_GIVEN_BACK_BYTES" in values else None))
+        except (ValueError, KeyError, AttributeError):
+            continue
+    return found
+
+
+def _values(line: "str") -> "Dict[str, str]":
+    """Return the fields of an entry.  Raises ValueError and AttributeError for what is none."""
+    return {key: _text(value) for key, value in json.loads(line).items()}
 
 
 def _text(value: "object") -> "str":

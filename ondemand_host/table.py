@@ -17,6 +17,7 @@ _COLOURS = {"awake": "green", "paused": "cyan", "starting": "yellow", "stopping"
             "unmanaged": "red"}
 _HEAD = ("NAME", "STATE", "CONN", "LAST WAKE", "TOOK", "P50", "P99", "LEFT", "PORTS")
 _RIGHT = {"CONN", "TOOK", "P50", "P99", "LEFT"}
+_HOW = {"idle": "no traffic", "paused": "no traffic, paused", "ended": "it was stopped, or ended"}  # helpers/record.py
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _REMEDIES = {
     JOURNAL: "no permission to read the journal, so wakes and failures are not shown; run as root or as a member of the group "
@@ -112,6 +113,11 @@ def _details(service: "Service") -> "Iterator[str]":
         client = "by {}".format(wake.client) if wake.client else "without a client"
         phases = ", ".join("{} {} ms".format(name.replace("_", " "), count) for name, count in wake.phases)
         yield "last woken {} {} in {} ms ({})".format(moment(wake.time), client, wake.total, phases)
+    if service.last_sleep:
+        yield "last asleep {} after {} awake: {}".format(moment(service.last_sleep.time), span(service.last_sleep.awake),
+                                                         _HOW.get(service.last_sleep.how, service.last_sleep.how))
+    if service.given_back is not None:
+        yield "asleep, it gives back {} of memory, which its processes held (PSS)".format(size(service.given_back))
     if times and times.wakes > 1:
         yield "{} wakes in {} days: 50 % within {} ms, 99 % within {} ms".format(
             times.wakes, LOOK_BACK_DAYS, times.p50, times.p99)
@@ -135,7 +141,7 @@ def as_json(found: "Survey") -> "str":
 
 
 def _object(service: "Service") -> "Dict[str, Any]":
-    wake, failure, times = service.last_wake, service.last_failure, service.wake_time
+    wake, failure, times, sleep = service.last_wake, service.last_failure, service.wake_time, service.last_sleep
     return {
         "name": service.name, "version": service.version, "built_by": service.built_by,
         "state": service.state, "enabled": service.enabled,
@@ -146,6 +152,9 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "idle_left_s": service.idle_left,
         "last_wake": dict(_of_record(wake), total_ms=wake.total, **{
             "{}_ms".format(phase): dict(wake.phases).get(phase) for phase in PHASES}) if wake else None,
+        "last_sleep": {"time": moment(sleep.time), "how": sleep.how, "awake_s": sleep.awake,
+                       "given_back_bytes": sleep.given_back} if sleep else None,
+        "given_back_bytes": service.given_back,
         "wake_time": {"p50_ms": times.p50, "p99_ms": times.p99, "count": times.wakes} if times else None,
         "failures": service.failures, "failures_in_a_row": service.failures_in_a_row,
         "last_failure": dict(_of_record(failure), reason=failure.reason) if failure else None,
@@ -176,6 +185,11 @@ def milliseconds(count: "int") -> "str":
     if count < 1000:
         return "{}ms".format(count)
     return "{:.1f}s".format(count / 1000) if count < 99950 else span(count / 1000)
+
+
+def size(count: "float") -> "str":
+    """Return a count of bytes as people read it."""
+    return "{:.1f} GiB".format(count / 2 ** 30) if count >= 2 ** 30 else "{:.1f} MiB".format(count / 2 ** 20)
 
 
 def port(address: "str") -> "str":

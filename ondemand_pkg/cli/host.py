@@ -25,5 +25,5 @@ def passed_on(name: str) -> click.Command:
     return command
 
 
-doctor_command, logs_command, sleep_command, status_command, wake_command = map(
-    passed_on, ("doctor", "logs", "sleep", "status", "wake"))
+doctor_command, logs_command, report_command, sleep_command, status_command, wake_command = map(
+    passed_on, ("doctor", "logs", "report", "sleep", "status", "wake"))

@@ -33,6 +33,7 @@ _COMMANDS = {
     "publish": ("repository", "publish_command"),
     "rebuild": ("repository", "rebuild_command"),
     "repo": ("repository", "repo_group"),
+    "report": ("host", "report_command"),
     "show": ("packages", "show_command"),
     "sleep": ("host", "sleep_command"),
     "source": ("packages", "source_command"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ondemand_host.table import size
 from ondemand_host.visible import as_json as visible_json
 from ondemand_pkg.fleet.asking import Answer
 from ondemand_pkg.package import UNRECORDED
@@ -37,6 +38,10 @@ def summary(answers: Sequence[Answer]) -> str:
     text = f"{_count(len(answers), 'host')}, {_count(states.total(), 'service')}"
     if states:
         text += ": " + ", ".join(f"{count} {state}" for state, count in states.most_common())
+    given_back = sum(count for answer in answers for service in answer.services
+                     if type(count := service.get("given_back_bytes")) is int)
+    if given_back:
+        text += f"; those asleep give back {size(given_back)} of memory"
     return text + (f"; {_count(silent, 'host')} did not answer" if silent else "")
 
 

@@ -1,4 +1,4 @@
-"""The journal's record of a wake.
+"""The journal's records of wakes and of sleep.
 
 Knows the fields of a record, what each of its numbers counts, and the journal's native protocol
 (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/); hides them from `run`.
@@ -11,12 +11,17 @@ has; "ready", the container was found ready; "answered", its first byte went out
 import _socket
 import struct
 
+from memory import held_by
 from names import NAME, PACKAGE, UNITS
 from outcome import begin_of_process, now
 
 JOURNAL = "/run/systemd/journal/socket"
 WOKEN = "03eb855e60674ca096582626136989ec"
 FAILED = "44e9934b34144a52873bc6774228defd"
+ASLEEP = "f95973dafd264499bbf0f7751b3597c4"
+# How a container fell asleep: without traffic, stopped or paused; or it was stopped for another reason, or ended.
+IDLE, PAUSED, ENDED = "idle", "paused", "ended"
+HOW = {IDLE: "no traffic", PAUSED: "no traffic, paused", ENDED: "it was stopped, or ended"}
 STEPS = ("told", "started", "ready", "answered")
 PHASES = {"told": ("QUEUED", "queued"), "started": ("ENGINE_START", "engine"), "ready": ("READY", "ready"),
           "answered": ("FIRST_BYTE", "first byte")}
@@ -34,6 +39,8 @@ class Account:
         self.control = control
         self.metrics: "Optional[Metrics]" = None
         self.next_count = 0.0
+        self.how = ENDED
+        self.held: "Optional[int]" = None  # bytes of memory, when it was put to sleep
         if metrics_directory:
             from metrics import Metrics  # only who declares it pays for it
 
@@ -66,8 +73,14 @@ class Account:
         if self.metrics is not None:
             self.metrics.connected(connections)
 
+    def measure(self, process: "Optional[int]") -> "None":
+        """The container is about to be stopped for want of traffic; its memory is that of a process and its descendants."""
+        self.how = IDLE
+        self.held = held_by(process) if process is not None else None
+
     def sleep(self) -> "None":
         """The container sleeps paused."""
+        asleep(self.last, PAUSED, None)
         if self.metrics is not None:
             self.metrics.ended(0)
 
@@ -75,6 +88,7 @@ class Account:
         """The container has ended; so many starts in a row have failed, this one too (0: it did not fail)."""
         if failures:
             failed(self.last, reason, failures)
+        asleep(self.last, self.how, self.held)
         if self.metrics is not None:
             self.metrics.ended(failures)
 
@@ -144,8 +158,33 @@ def failed(wake: "Wake", reason: "str", failures: "int") -> "None":
           ("ONDEMAND_FAILURES", failures)] + numbers(wake, parts, None))
 
 
+def asleep(wake: "Wake", how: "str", held: "Optional[int]") -> "None":
+    """Tell that a container sleeps which was woken, and how many bytes of memory that gives back, where that is known."""
+    if "ready" not in wake:
+        return
+    awake = max(0, round(1000 * (now() - wake["ready"])))
+    text = "asleep after {} awake: {}".format(span(awake / 1000), HOW[how])
+    fields = whose() + [("ONDEMAND_HOW", how), ("ONDEMAND_AWAKE_MS", awake)]
+    if held is not None:
+        text += "; {:.1f} MiB of memory given back".format(held / 1048576)
+        fields.append(("ONDEMAND_GIVEN_BACK_BYTES", held))
+    send([("MESSAGE", text), ("MESSAGE_ID", ASLEEP), ("PRIORITY", INFO)] + fields)
+
+
+def span(seconds: "float") -> "str":
+    """Return a time span as systemd writes one, in its two largest units."""
+    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return "{}{} {}{}".format(int(seconds // size), unit, int(seconds % size // small), small_unit)
+    return "{:.1f}s".format(seconds)
+
+
+def whose() -> "Fields":
+    return [("SYSLOG_IDENTIFIER", PACKAGE), ("ONDEMAND_NAME", NAME), ("ONDEMAND_UNIT", UNITS + ".service")]
+
+
 def numbers(wake: "Wake", parts: "List[Tuple[str, int]]", total: "Optional[int]") -> "Fields":
-    fields: "Fields" = [("SYSLOG_IDENTIFIER", PACKAGE), ("ONDEMAND_NAME", NAME), ("ONDEMAND_UNIT", UNITS + ".service")]
+    fields = whose()
     if has_client(wake):
         fields.append(("ONDEMAND_CLIENT", wake["client"]))
     fields += [("ONDEMAND_{}_MS".format(PHASES[step][0]), milliseconds) for step, milliseconds in parts]

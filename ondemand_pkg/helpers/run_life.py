@@ -227,6 +227,15 @@ class Life(Machine):
         self.control.tell(words.STOPPING)  # a proxy that comes while it stops waits for the next start
         self.stop_again()
 
+    def sleep(self, *_: "int") -> "None":
+        """Stop it because it has no traffic."""
+        self.control.tell(words.STOPPING)
+        try:
+            self.steps.measure(self.engine.process(self.token))
+        except ValueError:
+            pass  # it has no process
+        self.stop_again()
+
     def thaw_and_stop(self) -> "None":
         self.control.tell(words.STOPPING)
         try:

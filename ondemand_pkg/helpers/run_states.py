@@ -62,7 +62,7 @@ TABLE = {
         RETURNED: (STARTING, ""),
     },
     AWAKE: {
-        IDLE: (STOPPING, "stop"),
+        IDLE: (STOPPING, "sleep"),
         IDLE_TO_PAUSE: (FREEZING, "freeze"),
         IDLE_BUT_HELD: (AWAKE, "stay_awake"),
         SOUGHT: (AWAKE, "find"),
@@ -74,7 +74,7 @@ TABLE = {
     },
     FREEZING: {
         FROZE: (PAUSED, "tell_paused"),
-        CANT_FREEZE: (STOPPING, "stop"),
+        CANT_FREEZE: (STOPPING, "sleep"),
     },
     PAUSED: {
         WANTED: (WAKING, "thaw"),

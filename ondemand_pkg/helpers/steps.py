@@ -57,6 +57,10 @@ class Steps:
             self.recorded = True
             self.load().wake(self.seen)
 
+    def measure(self, process: "Optional[int]") -> "None":
+        """The container is about to be stopped because it has no traffic; its memory is that of a process and its descendants."""
+        self.load().measure(process)
+
     def sleep(self) -> "None":
         """The container sleeps paused; what comes now belongs to the next wake."""
         self.record()

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import ondemand_host
-from ondemand_host.systemd import FAILED, WOKEN
+from ondemand_host.systemd import ASLEEP, FAILED, WOKEN
 
 from .conftest import built
 from .machine import Machine
@@ -128,7 +128,7 @@ def test_what_was_never_woken_is_asleep(site: Machine) -> None:
         "name": "web", "state": "asleep", "ports": ["[::]:80", "/run/web.sock"], "connections": 0, "idle_left_s": None,
         "last_wake": None, "wake_time": None, "failures": 0, "failures_in_a_row": 0, "last_failure": None, "next_attempt": None,
         "version": "1-1", "built_by": ondemand_host.__version__, "enabled": True, "without_proxy": False,
-        "companion_of": [], "task_before": [], "dropped_datagrams": None}
+        "companion_of": [], "task_before": [], "dropped_datagrams": None, "last_sleep": None, "given_back_bytes": None}
 
 
 def test_a_wake_is_one_record_with_who_woke_and_how_long_each_phase_took(site: Machine) -> None:
@@ -145,6 +145,21 @@ def test_a_wake_is_one_record_with_who_woke_and_how_long_each_phase_took(site: M
     wake = service(site, "web")["last_wake"]
     assert [wake["client"], *(wake[f"{phase}_ms"] for phase in ("queued", "engine_start", "ready", "first_byte", "total"))] == [
         "127.0.0.1", *phases, sum(phases)]
+
+
+def test_falling_asleep_is_one_record_with_what_it_gives_back_and_a_report_shows_it(site: Machine) -> None:
+    (record,) = records(site, "web", ASLEEP)
+    given_back = int(record["GIVEN_BACK_BYTES"])
+    assert 2**20 < given_back < 2**30, "nginx and its workers"
+    assert record["HOW"] == "idle" and int(record["AWAKE_MS"]) >= 1000 and record["UNIT"] == "ondemand-web.service"
+    assert record["MESSAGE"].startswith("asleep after ") and record["MESSAGE"] in site.journal("ondemand-web-container")
+    found = service(site, "web")
+    assert found["given_back_bytes"] == found["last_sleep"]["given_back_bytes"] == given_back
+    said = site.run("env", f"PYTHONPATH={TOOL}", "python3", "-m", "ondemand_host", "report", "--since=-1d").stdout
+    (line,) = [line for line in said.splitlines() if line.startswith("web ")]
+    assert line.split()[1:3] == ["1", "0"] and "127.0.0.1 (1)" in line and line.endswith("MiB")
+    site.run("env", f"PYTHONPATH={TOOL}", "python3", "-m", "ondemand_host", "report", "-o", "/root/report.html")
+    assert "<rect" in site.path("/root/report.html").read_text()
 
 
 def test_a_client_of_a_unix_socket_is_recorded_by_its_user(site: Machine) -> None:

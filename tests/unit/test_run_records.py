@@ -39,6 +39,8 @@ def test_each_wake_is_recorded_with_its_own_client_those_of_a_paused_container_t
         assert first["MESSAGE"].startswith("woken by 192.0.2.1 in ") and int(first["ONDEMAND_TOTAL_MS"]) >= begin / 3 * 1000
         client.tell("idle")
         until(client, "paused")
+        slept = proxied.recorded()
+        assert slept["ONDEMAND_HOW"] == "paused" and "ONDEMAND_GIVEN_BACK_BYTES" not in slept
         client.tell(f"client 192.0.2.2 {time.clock_gettime(time.CLOCK_BOOTTIME)}")
         client.tell("wake")
         until(client, "ready")
@@ -87,3 +89,30 @@ def test_a_container_that_was_ready_and_ends_soon_is_recorded_as_both(host: Host
     assert host.run(script) == 3
     assert host.recorded()["MESSAGE"].startswith("woken ")
     assert host.recorded()["ONDEMAND_REASON"] == "the container exited with status 3 soon after it was ready"
+
+
+def test_what_sleeping_gives_back_is_recorded(host: Host) -> None:
+    def script(client: Any) -> None:
+        client.tell("listens")
+        until(client, "ready")
+        client.tell("idle")
+
+    assert host.run(script) == 0
+    assert host.recorded()["MESSAGE"].startswith("woken ")
+    slept = host.recorded()
+    assert slept["ONDEMAND_HOW"] == "idle" and slept["MESSAGE"].startswith("asleep after ")
+    assert int(slept["ONDEMAND_AWAKE_MS"]) >= 0
+    if host.engine.engine().word != "other":  # which tells of no process
+        assert 10_000 < int(slept["ONDEMAND_GIVEN_BACK_BYTES"]) < 20 << 20 and "MiB of memory given back" in slept["MESSAGE"]
+
+
+def test_a_container_that_ends_by_itself_or_is_stopped_gives_back_what_nobody_measured(host: Host) -> None:
+    def script(client: Any) -> None:
+        client.tell("listens")
+        until(client, "ready")
+        host.term()
+
+    assert host.run(script) == 0
+    assert host.recorded()["MESSAGE"].startswith("woken ")
+    slept = host.recorded()
+    assert slept["ONDEMAND_HOW"] == "ended" and "ONDEMAND_GIVEN_BACK_BYTES" not in slept

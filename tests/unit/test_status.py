@@ -19,7 +19,7 @@ import ondemand_pkg
 from ondemand_host import lives, main, places, services, sockets, systemd, table
 from ondemand_host.errors import HostError
 from ondemand_host.services import Service, Statistics, Survey, state_of
-from ondemand_host.systemd import Record, Unit
+from ondemand_host.systemd import Record, Sleep, Unit
 from ondemand_pkg import layout
 from ondemand_pkg.model import Container, Port, TcpAddress
 from ondemand_pkg.package import UNRECORDED
@@ -27,6 +27,7 @@ from ondemand_pkg.package import UNRECORDED
 NOW = 1000000.0
 WAKE = Record("web", NOW - 185, False, "192.0.2.7", phases=(("queued", 12), ("engine_start", 190), ("ready", 40),
                                                            ("first_byte", 32)), total=274)
+SLEEP = Sleep("web", NOW - 1, "idle", 184.0, 2**20)
 FAILURE = Record("db", NOW - 12, True, "10.0.0.9", "the image postgres:16 is not on this host; run 'docker pull postgres:16'")
 WEB = Service("web", "awake", ("[::]:80", "127.0.0.1:9000"), 3, 500.0, WAKE, Statistics(268, 1310, 41), 0,
               built_by="0.2.0", version="1.27-2")
@@ -127,13 +128,14 @@ def test_programs_get_stable_keys() -> None:
          "last_wake": None, "dropped_datagrams": None,
          "built_by": None, "enabled": True, "without_proxy": False,
              "companion_of": [], "task_before": [],
-             "wake_time": None, "failures": 7, "failures_in_a_row": 3,
+             "last_sleep": None, "given_back_bytes": None, "wake_time": None, "failures": 7, "failures_in_a_row": 3,
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
          "next_attempt": "1970-01-12T13:46:44Z"},
         {"name": "web", "version": "1.27-2", "state": "awake", "ports": ["[::]:80", "127.0.0.1:9000"], "connections": 3,
          "idle_left_s": 500.0, "dropped_datagrams": None,
          "last_wake": {"time": "1970-01-12T13:43:35Z", "client": "192.0.2.7", "queued_ms": 12, "engine_start_ms": 190,
                        "ready_ms": 40, "first_byte_ms": 32, "total_ms": 274},
+         "last_sleep": None, "given_back_bytes": None,
          "wake_time": {"p50_ms": 268, "p99_ms": 1310, "count": 41}, "failures": 0, "failures_in_a_row": 0, "last_failure": None,
          "next_attempt": None, "built_by": "0.2.0", "enabled": True, "without_proxy": False,
              "companion_of": [], "task_before": []}]}
@@ -189,18 +191,34 @@ def test_records_are_read_from_the_journal() -> None:
          "ONDEMAND_REASON": [255, 97, 10], "ONDEMAND_CLIENT": ["::1", "::2"]},
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE_ID": systemd.WOKEN, "ONDEMAND_NAME": "web", "ONDEMAND_TOTAL_MS": "soon"},
         {"MESSAGE_ID": systemd.WOKEN}, 7, None]
+    entries.append({"__REALTIME_TIMESTAMP": "999999000000", "MESSAGE_ID": systemd.ASLEEP, "ONDEMAND_NAME": "web",
+                    "ONDEMAND_HOW": "idle", "ONDEMAND_AWAKE_MS": "184000", "ONDEMAND_GIVEN_BACK_BYTES": "1048576"})
+    entries.append({"__REALTIME_TIMESTAMP": "1", "MESSAGE_ID": systemd.ASLEEP, "ONDEMAND_NAME": "web"})
     text = "\n".join(map(json.dumps, entries)) + "\nno JSON\n"
+    assert systemd.parse_sleeps(text) == [SLEEP]
     assert systemd.parse_records(text) == [WAKE, Record("db", NOW - 12, True, "::1", "\N{REPLACEMENT CHARACTER}a\n")]
 
 
 _JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
-    st.sampled_from(["MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_TOTAL_MS", "ONDEMAND_REASON", "__REALTIME_TIMESTAMP"]), inner))
+    st.sampled_from(["MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_AWAKE_MS", "ONDEMAND_TOTAL_MS", "ONDEMAND_REASON",
+                     "__REALTIME_TIMESTAMP"]), inner))
 
 
 @given(st.lists(_JSON.map(json.dumps) | st.text()).map("\n".join))
 def test_no_entry_of_the_journal_breaks_the_reader(text: str) -> None:
     for one in systemd.parse_records(text):
         assert one.failed or one.total is not None
+    assert systemd.parse_sleeps(text) == []
+
+
+def test_what_its_sleep_gives_back_is_shown() -> None:
+    asleep = WEB._replace(state="asleep", last_sleep=SLEEP, given_back=SLEEP.given_back)
+    said = " ".join(" ".join(shown(asleep, in_detail=True)).split())
+    assert "last asleep 1970-01-12T13:46:39Z after 3min awake: no traffic" in said
+    assert "it gives back 1.0 MiB of memory, which its processes held (PSS)" in said
+    (found,) = json.loads(table.as_json(Survey((asleep,), ())))["services"]
+    assert found["given_back_bytes"] == 2**20
+    assert found["last_sleep"] == {"time": "1970-01-12T13:46:39Z", "how": "idle", "awake_s": 184.0, "given_back_bytes": 2**20}
 
 
 @pytest.fixture
