@@ -40,6 +40,11 @@ def network_stem(name: str) -> str:
     return "ondemand-net@" + name.replace("+", "_")
 
 
+def wake_stem(name: str) -> str:
+    """Return the name of the units that wake a declared container by the clock; no NAME holds an ``@``."""
+    return "ondemand-wake@" + name.replace("+", "_")
+
+
 def shared_address(name: str) -> str:
     """Return the address at which other containers reach a declared one, by its name alone: the same on every machine."""
     number = int.from_bytes(hashlib.sha256(name.encode("ascii")).digest()[:4], "big")

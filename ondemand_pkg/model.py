@@ -148,6 +148,7 @@ class Container:
     idle: float | None = None
     idle_mode: str = "traffic"
     idle_action: str = "stop"
+    wake_at: tuple[str, ...] = ()
     proxy: str = RELAY
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
@@ -223,6 +224,21 @@ class Container:
     def has_door(self) -> bool:
         """Whether the proxy asks for the container, and is not started together with it."""
         return self.listens and self.proxy == RELAY
+
+    @property
+    def timer_unit(self) -> str:
+        """The unit that wakes it by the clock."""
+        return f"{layout.wake_stem(self.name)}.timer"
+
+    @property
+    def waker_unit(self) -> str:
+        """The unit that the timer starts."""
+        return f"{layout.wake_stem(self.name)}.service"
+
+    @property
+    def with_socket(self) -> tuple[str, ...]:
+        """The units that run while the socket listens, and are started and stopped with it."""
+        return (*((self.door_unit,) if self.has_door else ()), *((self.timer_unit,) if self.wake_at else ()))
 
     @property
     def container_name(self) -> str:

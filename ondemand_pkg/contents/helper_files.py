@@ -30,7 +30,8 @@ _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck
 
 def programs(container: Container) -> dict[str, str]:
     """Return the text of each program, by its name."""
-    others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ())) if container.listens else ()
+    others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ()),
+              *(("waker",) if container.wake_at else ())) if container.listens else ()
     asking = (*_ASKING, *(("task",) if container.task else ()))
     return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in asking},
             **{name: render("libexec/program.j2", program=name, engine="") for name in others}}

@@ -52,6 +52,8 @@ def units(container: Container) -> dict[str, str]:
         **proxy,
         container.container_unit: render("units/ondemand-container.service.j2", **values),
         **({container.network_unit: render("units/ondemand-net.service.j2", **values)} if container.expose else {}),
+        **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values),
+            container.waker_unit: render("units/ondemand-wake.service.j2", **values)} if container.wake_at else {}),
     }
 
 

@@ -9,7 +9,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ondemand_pkg.declaration import attendance, container_values, network_values, package_values, refusals, values
+from ondemand_pkg.declaration import (
+    attendance,
+    calendar_values,
+    container_values,
+    network_values,
+    package_values,
+    refusals,
+    values,
+)
 from ondemand_pkg.declaration.capabilities import CAPABILITY
 from ondemand_pkg.declaration.rules import SILENCEABLE
 from ondemand_pkg.declaration.values import Value
@@ -139,6 +147,8 @@ FIELDS: tuple[Field, ...] = (
           "from it; its next datagram reaches the server from another port.", '"30min"', '"5min"'),
     Field("idle", container_values.IDLE, "Stop the container after this long without traffic; \"never\" keeps it running "
           "once woken.", '"10min"', '"never"'),
+    Field("wake_at", calendar_values.EVENTS, "Wake the container at these moments without a client, in the host's time zone "
+          "unless one is named; without traffic it sleeps again after 'idle'.", '"Mon..Fri 07:45"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps the container awake: data being transferred, or "
           "open connections, even silent ones.", '"traffic"', '"traffic"'),
     Field("idle_action", values.choice("stop", "pause"), "Stop an idle container, or pause it; a paused container keeps "
