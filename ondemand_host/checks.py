@@ -56,6 +56,23 @@ def listening(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Troub
             "systemctl restart {0}; journalctl --unit {0}".format(name))
 
 
+def ticking(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":
+    """Check that the timer of a task runs, now and after the next boot."""
+    if not package.schedule:
+        return
+    unit, name = units.get(package.timer, Unit()), package.timer
+    is_enabled = unit.file_state.startswith("enabled")
+    if unit.load == "masked":
+        yield Trouble(ERROR, "{} is masked, so the task never runs".format(name),
+                      "systemctl unmask {0} && systemctl enable --now {0}".format(name))
+    elif unit.active not in ("active", "activating"):
+        yield Trouble(ERROR, "{} {}, so the task never runs".format(name, "does not run" if is_enabled else "is disabled"),
+                      "systemctl enable --now {}".format(name))
+    elif not is_enabled:
+        yield Trouble(WARNING, "{} runs, but is not enabled: after the next boot the task never runs".format(name),
+                      "systemctl enable {}".format(name))
+
+
 def unit_files(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":
     """Check that systemd has the package's own units, as they are on the disk, and that nothing vital is overridden."""
     names = package.units
@@ -232,7 +249,8 @@ def of_host() -> "Iterator[Trouble]":
         yield Trouble(WARNING, "the journal is not running, so no wake is recorded", "systemctl start systemd-journald")
 
 
-OF_SERVICE = (listening, unit_files, engine, environment_file, host_directories, required, accompanied, helpers, last_wake)
+OF_SERVICE = (listening, ticking, unit_files, engine, environment_file, host_directories, required, accompanied, helpers,
+              last_wake)
 
 
 def numbers(version: "str") -> "Tuple[int, ...]":

@@ -29,7 +29,7 @@ def examine(wanted: "Sequence[str]") -> "List[Examined]":
     """Look at some services, or all, and at the host.  Raises HostError where one is not there, or no systemd."""
     systemd.require_systemd()
     packages, _ = chosen(wanted)
-    units = systemd.units([DOCKER] + [unit for one in packages for unit in (one.socket, one.proxy, one.container)])
+    units = systemd.units([DOCKER] + [unit for one in packages for unit in (one.socket, one.proxy, one.container, one.timer)])
     found = [Examined(one.name, [trouble for check in checks.OF_SERVICE for trouble in check(one, units)]) for one in packages]
     return [Examined(HOST, list(checks.of_host()))] + found
 

@@ -44,6 +44,8 @@ def wake(packages: "Sequence[Installed]") -> "Iterator[Outcome]":
         _, said = starts[one.name].communicate()
         if starts[one.name].returncode:
             yield Outcome("{}: {}".format(one.name, _why(one, said.decode("utf-8", "replace"))), False)
+        elif one.schedule:
+            yield Outcome("{}: has run to its end".format(one.name), True)
         elif one.task_before:
             yield Outcome("{}: has succeeded for version {}".format(one.name, one.version), True)
         elif before[one.container].active != "active":

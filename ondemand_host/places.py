@@ -19,7 +19,8 @@ _ENDINGS = ("-container.service", ".service", ".socket")
 class Installed(NamedTuple):
     """A package of this host: declared name, stem of its units; if it says so, the release that built it and its version.
 
-    ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task.
+    ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task,
+    ``schedule`` the moments at which one runs by the clock.
     """
 
     name: "str"
@@ -28,11 +29,12 @@ class Installed(NamedTuple):
     version: "Optional[str]" = None
     companion_of: "Tuple[str, ...]" = ()
     task_before: "Tuple[str, ...]" = ()
+    schedule: "Tuple[str, ...]" = ()
 
     @property
     def listens(self) -> "bool":
-        """Whether a socket listens for it; else it has a unit of the container alone."""
-        return not self.companion_of and not self.task_before
+        """Whether a socket listens for it; else it has a unit of the container alone, and a timer where it has a schedule."""
+        return not (self.companion_of or self.task_before or self.schedule)
 
     @property
     def units(self) -> "Tuple[str, ...]":
@@ -55,6 +57,11 @@ class Installed(NamedTuple):
         return self.stem + ".service"
 
     @property
+    def timer(self) -> "str":
+        """The unit that runs a task by the clock."""
+        return timer_of(self.name)
+
+    @property
     def container(self) -> "str":
         """The unit that runs the container."""
         return self.stem + "-container.service"
@@ -75,6 +82,11 @@ class Installed(NamedTuple):
         return os.path.join(ETC, self.name + ".env")
 
 
+def timer_of(name: "str") -> "str":
+    """Return the unit that runs a task by the clock, by its declared name."""
+    return "ondemand-wake@" + name.replace("+", "_") + ".timer"
+
+
 def installed() -> "Dict[str, Installed]":
     """Return the packages of this host by their declared names."""
     found = {}
@@ -90,8 +102,9 @@ def installed() -> "Dict[str, Installed]":
             declared = declaration(name)
             built_by, version = (value if isinstance(value, str) else None
                                  for value in (declared.get("built_by"), declared.get("version")))
-            companion_of, task_before = (tuple(map(str, declared.get(key) or ())) for key in ("companion_of", "task_before"))
-            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before)
+            companion_of, task_before, schedule = (tuple(map(str, declared.get(key) or ()))
+                                                   for key in ("companion_of", "task_before", "schedule"))
+            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before, schedule)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

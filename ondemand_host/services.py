@@ -40,7 +40,8 @@ class Service(NamedTuple):
     since the epoch; ``failures`` None: not to be read.  ``built_by`` is the release of ondemand-pkg whose helpers are installed,
     ``version`` the package's own, both None where the package (of 0.1.0) does not say.  ``enabled``: whether it listens after the
     next boot.  ``without_proxy``: its container service was started by hand, so nothing counts its traffic.
-    ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is.
+    ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is,
+    ``schedule``: the moments at which one runs by the clock; ``enabled`` is then its timer's.
     ``given_back`` is how many bytes of memory one that sleeps has given back, None where that was not measured.
     ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
@@ -64,6 +65,7 @@ class Service(NamedTuple):
     companion_of: "Tuple[str, ...]" = ()
     task_before: "Tuple[str, ...]" = ()
     dropped: "Tuple[int, int]" = (0, 0)
+    schedule: "Tuple[str, ...]" = ()
     last_sleep: "Optional[Sleep]" = None
     given_back: "Optional[int]" = None
 
@@ -84,7 +86,7 @@ def survey(wanted: "Sequence[str]") -> "Survey":
     systemd.require_systemd()
     packages, stacks = chosen(wanted)
     units = systemd.units([engines.DOCKER] + [unit for package in packages for unit in (
-        package.socket, package.shared_socket, package.proxy, package.container)])
+        package.socket, package.shared_socket, package.proxy, package.container, package.timer)])
     readable = systemd.journal_is_readable()
     records: "Dict[str, List[Record]]" = {}
     sleeps: "Dict[str, List[Sleep]]" = {}
@@ -111,7 +113,8 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
     listening, container = units.get(package.socket, Unit()), units.get(package.container, Unit())
     proxy, listen = units.get(package.proxy, Unit()), listening.listen + units.get(package.shared_socket, Unit()).listen
     in_a_row, ended = last_end(package.state)
-    state = state_of(listening if package.listens else None, container, in_a_row, package.stem in running)
+    starter = listening if package.listens else units.get(package.timer, Unit()) if package.schedule else None
+    state = state_of(starter, container, in_a_row, package.stem in running)
     wakes, failures = [one for one in past if not one.failed], [one for one in past if one.failed]
     now = time.time()
     idle_left, dropped = numbers(os.path.join(package.state, "control")) if state == "awake" and os.getuid() == 0 else (None, 0)
@@ -126,7 +129,7 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
         next_attempt=now + max(0.0, ended + back_off_after(in_a_row, not package.companion_of)
                                - time.clock_gettime(CLOCK_BOOTTIME))
         if state == "failing" else None, built_by=package.built_by,
-        enabled=not package.listens or listening.file_state.startswith("enabled"),
+        enabled=starter is None or starter.file_state.startswith("enabled"), schedule=package.schedule,
         without_proxy=state == "awake" and package.listens and proxy.active not in _RUNNING, stem=package.stem,
         version=package.version, companion_of=package.companion_of,
         task_before=package.task_before, last_sleep=sleeps[0] if sleeps else None,

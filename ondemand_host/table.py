@@ -6,7 +6,7 @@ Knows the table and the JSON object; hides how times, addresses and colours are 
 import textwrap
 from datetime import datetime, timezone
 
-from ondemand_host.places import UNRECORDED
+from ondemand_host.places import UNRECORDED, timer_of
 from ondemand_host.services import CONTAINERS, IDLE, JOURNAL
 from ondemand_host.sockets import UDP
 from ondemand_host.systemd import LOOK_BACK_DAYS, PHASES
@@ -68,7 +68,8 @@ def _row(service: "Service", found: "Survey", now: "float") -> "Tuple[str, ...]"
         "?" if service.state == "awake" and IDLE in found.not_readable else idle,
         " ".join(map(port, service.ports)) or (
             "with " + " ".join(service.companion_of) if service.companion_of else
-            "before " + " ".join(service.task_before) if service.task_before else "-"))))
+            "before " + " ".join(service.task_before) if service.task_before else
+            "at " + " and ".join(service.schedule) if service.schedule else "-"))))
 
 
 def _application(one: "Application") -> "Tuple[str, ...]":
@@ -88,11 +89,17 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
             left = service.next_attempt - now
             text += "; {}".format("it is started again while a service that it accompanies is awake" if service.companion_of else
                                   "the next wake of {} runs it again".format(" or ".join(service.task_before))
-                                  if service.task_before else "the next connection tries again")
+                                  if service.task_before else "its timer runs it again" if service.schedule else
+                                  "the next connection tries again")
             text += ", in {} at the earliest".format(span(left)) if left > 0.5 else ""
         yield text
     if service.state == "closed":
-        yield "does not listen although it is enabled; see 'journalctl --unit {}.socket'".format(service.stem)
+        yield ("its timer does not run although it is enabled; see 'systemctl status {}'".format(timer_of(service.name))
+               if service.schedule else
+            "does not listen although it is enabled; see 'journalctl --unit {}.socket'".format(service.stem))
+    elif service.state != "disabled" and not service.enabled and service.schedule:
+        yield "its timer runs, but is not enabled: after the next boot it does not run; run 'systemctl enable {}'".format(
+            timer_of(service.name))
     elif service.state != "disabled" and not service.enabled:
         yield ("listens, but is not enabled: after the next boot it does not listen; run 'systemctl enable {}.socket'".format(
             service.stem))
@@ -146,7 +153,8 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "name": service.name, "version": service.version, "built_by": service.built_by,
         "state": service.state, "enabled": service.enabled,
         "without_proxy": service.without_proxy, "companion_of": list(service.companion_of),
-        "task_before": list(service.task_before), "ports": list(service.ports), "connections": service.connections,
+        "task_before": list(service.task_before), "schedule": list(service.schedule),
+        "ports": list(service.ports), "connections": service.connections,
         "dropped_datagrams": {"kernel": service.dropped[0], "relay": service.dropped[1]} if any(
             address.endswith(UDP) for address in service.ports) else None,
         "idle_left_s": service.idle_left,

@@ -161,6 +161,7 @@ class Container:
     task: bool = False
     when: str = EACH_VERSION
     task_timeout: float = DEFAULT_TASK_TIMEOUT
+    schedule: tuple[str, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
     metrics: str = ""
     pin: bool = False
@@ -226,8 +227,18 @@ class Container:
         return self.listens and self.proxy == RELAY
 
     @property
+    def enabled_unit(self) -> str:
+        """The one unit that presets and the administrator enable, nothing where other services start it."""
+        return self.socket_unit if self.listens else self.timer_unit if self.schedule else ""
+
+    @property
+    def how_often(self) -> str:
+        """How often a task runs where it is started: once for a version, or each time."""
+        return EACH_WAKE if self.schedule else self.when
+
+    @property
     def timer_unit(self) -> str:
-        """The unit that wakes it by the clock."""
+        """The unit that wakes it by the clock, or runs it."""
         return f"{layout.wake_stem(self.name)}.timer"
 
     @property

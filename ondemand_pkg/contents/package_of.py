@@ -58,7 +58,7 @@ def package(resolved: Resolved, format: Format, time: int) -> Package:
                                     *getattr(container.depends, format.name))},
         watched=watched(format) if container.listens else "")
     entries = [*_common(resolved), *(deb_documents(metadata) if format.has_documents else ()),
-               *([_preset(container)] if format.has_presets and container.listens else ()),
+               *([_preset(container)] if format.has_presets and container.enabled_unit else ()),
                *([Entry(posixpath.dirname(container.environment_file), Kind.DIRECTORY, 0o755)]
                  if format.owns_directories else ())]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
@@ -69,6 +69,8 @@ def _purpose(container: Container) -> str:
     if container.companion_of:
         return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes, and stopped when "
                 "the last of them sleeps.")
+    if container.schedule:
+        return f"A task: {what} runs to its end at {' and '.join(container.schedule)}."
     if container.task:
         often = "at each wake of" if container.when == EACH_WAKE else "once for each version, at a wake of"
         return f"A task: {what} runs to its end {often} {', '.join(container.before)}, which it precedes."

@@ -54,6 +54,7 @@ def units(container: Container) -> dict[str, str]:
         **({container.network_unit: render("units/ondemand-net.service.j2", **values)} if container.expose else {}),
         **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values),
             container.waker_unit: render("units/ondemand-wake.service.j2", **values)} if container.wake_at else {}),
+        **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values)} if container.schedule else {}),
     }
 
 
@@ -78,7 +79,7 @@ def _listen(address: Listen) -> tuple[str, str]:
 
 
 def preset(container: Container) -> tuple[str, str]:
-    """Return name and text of the preset that enables the socket (systemd.preset(5)).
+    """Return name and text of the preset that enables the socket or the timer (systemd.preset(5)).
 
     The 80 puts it before the `disable *` with which distributions end and behind an administrator's own.
     """

@@ -34,7 +34,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     if arguments.get("task"):
         yield from _of_task(arguments)
         return
-    for key in ("when", "task_timeout"):
+    for key in ("when", "task_timeout", "schedule"):
         if key in arguments:
             yield key, "it says how a task runs, and this container is none", "write task = true too, or leave it out"
     if not companion_of:
@@ -63,9 +63,14 @@ def _of_task(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for key in ("ports", "expose", "ready", "companion_of", "metrics", *_OF_CLIENTS):
         if key in arguments:
             yield key, "a task runs to its end: nothing connects to it or waits until it is ready", "leave the key out"
-    before = arguments.get("before", ())
-    if not before:
-        yield "task", "nothing waits for it, so it would never run", 'write before = ["NAME"]: a wake of that container runs it'
+    before, is_scheduled = arguments.get("before", ()), "schedule" in arguments
+    if not before and not is_scheduled:
+        yield "task", "nothing waits for it, so it would never run", (
+            'write before = ["NAME"]: a wake of that container runs it; or schedule = "03:30"')
+    if before and is_scheduled:
+        yield "schedule", "a task runs before others or by the clock, not both", "leave one of before and schedule out"
+    if "when" in arguments and is_scheduled:
+        yield "when", "a task that runs by the clock runs at each moment of its schedule", "leave it out"
     for name in before:
         if name in {link.target for link in arguments.get("links", ())}:
             yield ("links", f'"{name}" starts only once this task has ended: a connection to it would wait for itself',

@@ -108,9 +108,11 @@ FIELDS: tuple[Field, ...] = (
           "success, or, of those in 'companion_of', once this companion is ready; if it fails, their wake fails.",
           '["web"]', "[]"),
     Field("task", values.BOOLEAN, "The container runs to its end, such as a migration, at a wake of a container in 'before', "
-          "which starts once the task has exited with status 0.", "true", "false"),
+          "which starts once the task has exited with status 0, or by 'schedule'.", "true", "false"),
     Field("when", values.choice(EACH_VERSION, EACH_WAKE), "How often a task runs: until it has succeeded once for a version and "
           "release of its package, or at each wake.", f'"{EACH_WAKE}"', f'"{EACH_VERSION}"'),
+    Field("schedule", calendar_values.EVENTS, "When a task runs by the clock and not before others, in the host's time zone "
+          "unless one is named. If the host was off then, it runs once at the next boot.", '"03:30"'),
     Field("task_timeout", values.TIME_SPAN, "How long a task may take; then it is stopped, and has failed.",
           '"2h"', '"30min"'),
     Field("command", values.array(values.ARGUMENT), "Command to run instead of the image's.",
@@ -185,7 +187,6 @@ FOREIGN_KEYS = {
     "secrets": "write them into /etc/ondemand/NAME.env on each host",
     "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "append it to the "
     'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
-    "schedule": "not supported yet: what runs by the clock is a plain systemd timer next to the packages",
     "network_of": 'not supported yet; write create_args = ["--network=container:..."]',
     **dict.fromkeys(("excludes", "excludes_timeout"), "not supported yet; leave it out"),
     "working_dir": "write "

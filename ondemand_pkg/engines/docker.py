@@ -68,6 +68,8 @@ def specification(resolved: Resolved) -> dict[str, Any]:
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
     required = {key: list(getattr(container, key)) for key in ("requires", "companion_of") if getattr(container, key)}
     task = {"task_before": list(container.before)} if container.task else {}
+    if container.schedule:
+        task["schedule"] = list(container.schedule)
     limited = {"log_limit": container.log_limit} if container.log_limit is not None else {}
     return {**declared, "ready": readiness(container), **required, **task, **limited, "built_by": __version__,
             "version": f"{container.version}-{container.release}",

@@ -1,4 +1,4 @@
-"""What administrators may rely on of services that are woken by the clock, on the oldest and the newest host."""
+"""What administrators may rely on of services that are woken by the clock, and of tasks that run by it, on two hosts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ version     = "{version}"
 ports       = ["8101:80"]
 idle        = "1s"
 idle_action = "{action}"
+{key}
+"""
+TASK = """
+[container.backup]
+image      = "nginx:1.27"
+version    = "{version}"
+entrypoint = ["sh", "-c", "echo saved; exit {status}"]
+task       = true
 {key}
 """
 EVERY = 'wake_at = ["*:*:0/4", "*:*:2/4"]'
@@ -91,4 +99,46 @@ def test_a_downgrade_and_a_removal_leave_no_timer(apt: Manager, packages: dict[s
     apt.purge("ondemand-clock")
     left = apt.machine.sh("systemctl list-units --all --plain --no-legend 'ondemand-*'; "
                           "ls /usr/lib/systemd/system | grep ondemand || :")
+    assert left == ""
+
+
+# Tasks
+
+RUNS = "ondemand-wake@backup.timer"
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return packages of a task that runs by the clock: one that succeeds, one that fails."""
+    return {version: built(tmp_path_factory.mktemp(f"task{version}"), TASK.format(
+        version=version, status=status, key='schedule = "*:*:0/3"'))["deb/backup"] for version, status in (("1", 0), ("2", 3))}
+
+
+def until_said(apt: Manager, text: str, count: int) -> None:
+    apt.machine.sh(f"until [ $(journalctl --output=cat --unit=ondemand-backup-container | grep -cx '{text}') -ge {count} ]; "
+                   "do sleep 0.1; done", timeout=60)
+
+
+def test_a_task_runs_by_the_clock_each_time(apt: Manager, tasks: dict[str, Path]) -> None:
+    apt.install(tasks["1"])
+    assert is_active(apt, RUNS)
+    until_said(apt, "saved", 2)
+    assert apt.machine.run("systemctl", "is-failed", "ondemand-backup-container", check=False).stdout.strip() != "failed"
+
+
+def test_a_run_that_fails_is_seen_and_the_next_one_comes(apt: Manager, tasks: dict[str, Path]) -> None:
+    apt.install(tasks["2"])
+    assert is_active(apt, RUNS), "an upgrade keeps it going"
+    apt.machine.sh("until journalctl --output=cat --unit=ondemand-backup-container | grep -c 'exited with status 3; last output: "
+                   "\"saved\"' | grep -q '[2-9]'; do sleep 0.1; done", timeout=60)
+
+
+def test_an_administrator_who_switches_it_off_is_heeded_and_a_purge_leaves_nothing(apt: Manager, tasks: dict[str, Path]) -> None:
+    apt.machine.run("systemctl", "disable", "--now", RUNS)
+    apt.reinstall(tasks["2"])
+    assert not is_active(apt, RUNS)
+    apt.machine.run("systemctl", "enable", "--now", RUNS)
+    apt.purge("ondemand-backup")
+    left = apt.machine.sh("systemctl list-units --all --plain --no-legend 'ondemand-*'; ls /usr/lib/systemd/system "
+                          "/etc/systemd/system/timers.target.wants /var/lib/systemd/timers | grep ondemand || :")
     assert left == ""

@@ -188,3 +188,16 @@ def test_what_is_wrong_is_printed_with_its_remedy_and_the_exit_status_is_1(
     assert json.loads(capsys.readouterr().out)["web"] == [
         {"severity": "error", "finding": "it\nis \x1b[31mbroken", "remedy": "mend it"}]
     assert services.last_end("/nowhere") == (0, 0.0) and doctor.HOST == "host"
+
+
+@pytest.mark.parametrize(("unit", "severity", "finding", "remedy"), [
+    (Unit("inactive", "disabled"), ERROR, "is disabled, so the task never runs", "systemctl enable --now ondemand-wake@c_.timer"),
+    (Unit("inactive", "enabled"), ERROR, "does not run, so the task never runs", "systemctl enable --now ondemand-wake@c_.timer"),
+    (Unit("active", "disabled"), WARNING, "after the next boot the task never runs", "systemctl enable ondemand-wake@c_.timer"),
+    (Unit("inactive", "masked", load="masked"), ERROR, "is masked, so the task never runs", "systemctl unmask")])
+def test_the_timer_of_a_task_has_to_run(unit: Unit, severity: str, finding: str, remedy: str) -> None:
+    package = places.Installed("c+", "ondemand-c_", schedule=("daily",))
+    (trouble,) = checks.ticking(package, {package.timer: unit})
+    assert trouble.severity == severity and finding in trouble.finding and trouble.remedy.startswith(remedy)
+    assert list(checks.ticking(package, {package.timer: Unit("active", "enabled")})) == []
+    assert list(checks.listening(package, {})) == [] == list(checks.ticking(places.Installed("c", "ondemand-c"), {}))

@@ -195,7 +195,7 @@ def test_what_is_not_exported_stands_in_the_manifest_too(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("key", [field.key for field in FIELDS
                                  if f"\n{field.key} = " not in SMALLEST and field.example != field.default
-                                 and field.key not in ("companion_of", "before", "task", "when", "task_timeout")])
+                                 and field.key not in ("companion_of", "before", "task", "when", "task_timeout", "schedule")])
 def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     """Each key changes the objects, or is reported, or is about packages alone."""
     field = next(field for field in FIELDS if field.key == key)
@@ -222,6 +222,12 @@ def test_a_task_is_reported_as_one_that_nothing_runs(tmp_path: Path) -> None:
     told = losses(tmp_path, declaration)
     assert all(any(f": migrate: {key}: nothing in Kubernetes does this by itself" in line for line in told)
                for key in ("task", "before", "when", "task_timeout"))
+
+
+def test_a_task_by_the_clock_is_reported_with_what_runs_it_there(tmp_path: Path) -> None:
+    declaration = SMALLEST + '[container.backup]\nimage = "a:1"\nversion = "1"\ntask = true\nschedule = "03:30"\n'
+    assert any(": backup: schedule: a CronJob with the same pod runs at these moments" in line
+               for line in losses(tmp_path, declaration))
 
 
 def test_two_containers_of_one_name_in_kubernetes_are_refused(tmp_path: Path) -> None:

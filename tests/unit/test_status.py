@@ -127,7 +127,7 @@ def test_programs_get_stable_keys() -> None:
         {"name": "db", "version": None, "state": "failing", "ports": ["[::]:5432"], "connections": 0, "idle_left_s": None,
          "last_wake": None, "dropped_datagrams": None,
          "built_by": None, "enabled": True, "without_proxy": False,
-             "companion_of": [], "task_before": [],
+             "companion_of": [], "task_before": [], "schedule": [],
              "last_sleep": None, "given_back_bytes": None, "wake_time": None, "failures": 7, "failures_in_a_row": 3,
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
          "next_attempt": "1970-01-12T13:46:44Z"},
@@ -138,7 +138,7 @@ def test_programs_get_stable_keys() -> None:
          "last_sleep": None, "given_back_bytes": None,
          "wake_time": {"p50_ms": 268, "p99_ms": 1310, "count": 41}, "failures": 0, "failures_in_a_row": 0, "last_failure": None,
          "next_attempt": None, "built_by": "0.2.0", "enabled": True, "without_proxy": False,
-             "companion_of": [], "task_before": []}]}
+             "companion_of": [], "task_before": [], "schedule": []}]}
 
 
 @pytest.mark.parametrize(("text", "count"), [("0ms", 0), ("999ms", 999), ("1.0s", 1000), ("59.9s", 59900), ("1min", 99950)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from ondemand_pkg.contents import package_of
 from ondemand_pkg.contents.declaration_file import as_toml
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.errors import DeclarationError
-from ondemand_pkg.formats import DEB
+from ondemand_pkg.formats import DEB, RPM, Format
 from ondemand_pkg.model import Resolved
 
 WEB = '[package]\nversion = "1"\nrelease = 3\n[container.web]\nimage = "a:1"\nports = ["80:80"]\n'
@@ -35,7 +36,14 @@ def written(directory: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(("rest", "told"), [
-    ("", 'task: nothing waits for it, so it would never run; write before = ["NAME"]: a wake of that container runs it'),
+    ("", 'task: nothing waits for it, so it would never run; write before = ["NAME"]: a wake of that container runs it; or '
+     'schedule = "03:30"'),
+    ('before = ["web"]\nschedule = "daily"', "schedule: a task runs before others or by the clock, not both; leave one of before "
+     "and schedule out"),
+    ('schedule = "daily"\nwhen = "wake"', "when: a task that runs by the clock runs at each moment of its schedule; leave it "
+     "out"),
+    ('schedule = "at night"', 'schedule: found "at night"; allowed: a moment of the calendar as systemd writes it, such as '
+     '"Mon..Fri 07:45", "daily" or "*-*-01 06:00"'),
     ('before = ["web"]\nports = ["81:80"]', "ports: a task runs to its end: nothing connects to it or waits until it "
      "is ready; leave the key out"),
     ('before = ["web"]\nidle = "1h"', "idle: a task runs to its end: nothing connects to it or waits until it is ready; leave "
@@ -59,8 +67,34 @@ def test_what_contradicts_is_told_with_the_remedy(tmp_path: Path, rest: str, tol
 
 def test_how_a_task_runs_is_said_of_tasks_alone(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError) as faults:
-        read([written(tmp_path, WEB + 'when = "wake"\ntask_timeout = "1h"\n')])
-    assert [fault.key for fault in faults.value.faults] == ["container.web.when", "container.web.task_timeout"]
+        read([written(tmp_path, WEB + 'when = "wake"\ntask_timeout = "1h"\nschedule = "daily"\n')])
+    assert [fault.key for fault in faults.value.faults] == [
+        "container.web.when", "container.web.task_timeout", "container.web.schedule"]
+
+
+def test_one_that_runs_by_the_clock_has_a_timer_that_presets_enable_and_runs_each_time(tmp_path: Path) -> None:
+    (_, found) = read([written(tmp_path, WEB + TASK + 'schedule = ["03:30", "Sat 12:00"]')])
+    files = {entry.path: entry.data.decode("utf-8", "replace") for entry in package_of.package(Resolved(found), RPM, 0).entries}
+    timer = files["/usr/lib/systemd/system/ondemand-wake@migrate.timer"]
+    assert "OnCalendar=03:30\nOnCalendar=Sat 12:00\n" in timer
+    assert "Persistent=yes\nUnit=ondemand-migrate-container.service\n" in timer
+    assert files["/usr/lib/systemd/system-preset/80-ondemand-migrate.preset"] == "enable ondemand-wake@migrate.timer\n"
+    assert "/task --when wake " in files["/usr/lib/systemd/system/ondemand-migrate-container.service"]
+    assert json.loads(files["/usr/libexec/ondemand-migrate/container.json"])["schedule"] == ["03:30", "Sat 12:00"]
+    assert not [path for path in files if path.startswith("/usr/libexec/ondemand/")]
+    (again,) = read([written(tmp_path, as_toml(found))])
+    assert again == found
+
+
+@pytest.mark.parametrize("format", [DEB, RPM], ids=lambda format: format.name)
+def test_its_timer_follows_the_administrator_and_leaves_nothing(tmp_path: Path, format: Format) -> None:
+    (_, found) = read([written(tmp_path, WEB + TASK + 'schedule = "03:30"')])
+    texts = package_of.package(Resolved(found), format, 0).scripts
+    joined = "".join(texts.values())
+    assert "is-enabled ondemand-wake@migrate.timer" in joined and "ondemand-migrate.socket >/dev/null" not in joined
+    removal = texts["prerm" if format is DEB else "preun"]
+    assert "rm -f /var/lib/systemd/timers/stamp-ondemand-wake@migrate.timer" in removal
+    assert "else\n    if [ -d /run/systemd/system ]; then systemctl stop ondemand-wake@migrate.timer" in removal
 
 
 def test_its_package_names_it_with_its_version_and_keeps_its_declaration(tmp_path: Path) -> None:
