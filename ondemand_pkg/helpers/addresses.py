@@ -19,6 +19,8 @@ from process import say, usage
 
 LISTENING, UNCONNECTED = "0A", "07"  # TCP_LISTEN, TCP_CLOSE in include/net/tcp_states.h
 UDP = "udp"
+PUBLISHER = "docker-proxy"  # the program that listens for a container
+PATIENCE = 5.0  # seconds in which the engine must answer
 KINDS: "Dict[str, Tuple[str, ...]]" = {" (Stream)": (), " (Datagram)": (UDP,)}  # by what systemd says behind an address
 ACCEPTS = 0x10000  # __SO_ACCEPTCON, the flag of a Unix socket that listens
 
@@ -34,7 +36,7 @@ def main(argv: "Sequence[str]") -> "int":
         others = [other for other, addresses in units.items() if any(overlap(address, one) for one in addresses)]
         if owners and not others and all(pid == 1 for pid, _ in owners):
             continue
-        holders = others or sorted({text for pid, text in owners if pid != 1})
+        holders = others or sorted({published(text, address) for pid, text in owners if pid != 1})
         for holder in holders:
             say("{} is in use by {}; {}, then run 'systemctl start {}' or reboot".format(
                 show(address), holder, "declare another 'address' for one of them" if namespace else "free it", unit))
@@ -108,6 +110,22 @@ def overlap(one: "Address", other: "Address") -> "bool":
     if one[0] == other[0]:
         return one[1] == other[1] or bool(every)
     return any(address[0] == socket.AF_INET6 for address in every)  # [::] takes IPv4 as well
+
+
+def published(holder: "str", address: "Address") -> "str":
+    """Return who holds an address, by the name of its container where an engine listens for one."""
+    if not holder.startswith(PUBLISHER + " ") or isinstance(address, str):
+        return holder
+    try:
+        asked = subprocess.Popen(["docker", "ps", "--filter=publish={}".format("/".join(map(str, address[2:]))),
+                                  "--format={{.Names}}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        names = asked.communicate(timeout=PATIENCE)[0].decode("utf-8", "replace").split()
+    except FileNotFoundError:
+        return holder
+    except subprocess.TimeoutExpired:
+        asked.kill()
+        return holder
+    return "the container {}, which publishes it ({})".format(names[0], PUBLISHER) if len(names) == 1 else holder
 
 
 def kernel_sockets(namespace: "str" = "") -> "List[Tuple[Address, str]]":

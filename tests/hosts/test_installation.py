@@ -194,6 +194,11 @@ def test_where_the_address_is_taken(host: Machine, package: Path) -> None:
     host.run("systemctl", "stop", "holder")
     host.run("systemctl", "start", "ondemand-nginx.socket")
     assert host.get() == "200"
+    host.run("systemctl", "stop", "ondemand-nginx.socket", "ondemand-nginx.service")
+    host.run("docker", "run", "--detach", "--name", "nextcloud", "--publish=80:80", "nginx:1.27")
+    host.run("systemctl", "start", "ondemand-nginx.socket", check=False)
+    assert ("ondemand-nginx: [::]:80 is in use by the container nextcloud, which publishes it (docker-proxy); free it, then run "
+            "'systemctl start ondemand-nginx.socket' or reboot\n") in host.journal("ondemand-nginx.socket")
 
 
 def test_where_only_signed_packages_are_installed_one_that_was_signed_as_it_was_built_is(tmp_path: Path) -> None:
