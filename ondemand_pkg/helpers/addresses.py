@@ -19,8 +19,6 @@ from process import say, usage
 
 LISTENING, UNCONNECTED = "0A", "07"  # TCP_LISTEN, TCP_CLOSE in include/net/tcp_states.h
 UDP = "udp"
-PUBLISHER = "docker-proxy"  # the program that listens for a container
-PATIENCE = 5.0  # seconds in which the engine must answer
 KINDS: "Dict[str, Tuple[str, ...]]" = {" (Stream)": (), " (Datagram)": (UDP,)}  # by what systemd says behind an address
 ACCEPTS = 0x10000  # __SO_ACCEPTCON, the flag of a Unix socket that listens
 
@@ -114,17 +112,11 @@ def overlap(one: "Address", other: "Address") -> "bool":
 
 def published(holder: "str", address: "Address") -> "str":
     """Return who holds an address, by the name of its container where an engine listens for one."""
+    from engines.docker import PUBLISHER, publishing
+
     if not holder.startswith(PUBLISHER + " ") or isinstance(address, str):
         return holder
-    try:
-        asked = subprocess.Popen(["docker", "ps", "--filter=publish={}".format("/".join(map(str, address[2:]))),
-                                  "--format={{.Names}}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        names = asked.communicate(timeout=PATIENCE)[0].decode("utf-8", "replace").split()
-    except FileNotFoundError:
-        return holder
-    except subprocess.TimeoutExpired:
-        asked.kill()
-        return holder
+    names = publishing("/".join(map(str, address[2:])))
     return "the container {}, which publishes it ({})".format(names[0], PUBLISHER) if len(names) == 1 else holder
 
 

@@ -17,6 +17,7 @@ LABEL = "ondemand.spec"
 NEVER = "0001-01-01T"  # when the engine says that a container was started which never was
 PATIENCE = 30.0  # seconds within which a request must be answered that needs no longer, however busy the engine is
 PING_PATIENCE = 10.0  # seconds
+PUBLISHER = "docker-proxy"  # the program that listens for a container that publishes a port
 LONGEST_LINE = 8192  # bytes of the docker command's messages that are kept as one
 LOG_FILES = 2  # so that the last lines are there right after the older file was deleted
 LOG_DRIVERS = ("json-file", "local")  # those that write files, and take a limit
@@ -343,6 +344,18 @@ def is_alive(pid: "int") -> "bool":
             return stat.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
     except OSError:
         return False
+
+
+def publishing(port: "str") -> "List[str]":
+    """Return the names of the running containers that publish a port of the host, "80" or "53/udp"; none where nobody answers."""
+    import json
+
+    wanted = json.dumps({"publish": [port]}).replace(" ", "").replace('"', "%22")
+    try:
+        found = Api(SOCKET).call("GET", "/containers/json?filters=" + wanted, PING_PATIENCE)
+        return [str(one["Names"][0]).lstrip("/") for one in found or ()]
+    except (EngineDown, EngineError, LookupError, TypeError, ValueError):
+        return []
 
 
 def began(text: "str") -> "float":
