@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 
+from engines.chosen import publisher
 from process import say, usage
 
 LISTENING, UNCONNECTED = "0A", "07"  # TCP_LISTEN, TCP_CLOSE in include/net/tcp_states.h
@@ -34,7 +35,8 @@ def main(argv: "Sequence[str]") -> "int":
         others = [other for other, addresses in units.items() if any(overlap(address, one) for one in addresses)]
         if owners and not others and all(pid == 1 for pid, _ in owners):
             continue
-        holders = others or sorted({published(text, address) for pid, text in owners if pid != 1})
+        port = "" if isinstance(address, str) else "/".join(map(str, address[2:]))
+        holders = others or sorted({publisher(text, port) or text for pid, text in owners if pid != 1})
         for holder in holders:
             say("{} is in use by {}; {}, then run 'systemctl start {}' or reboot".format(
                 show(address), holder, "declare another 'address' for one of them" if namespace else "free it", unit))
@@ -108,16 +110,6 @@ def overlap(one: "Address", other: "Address") -> "bool":
     if one[0] == other[0]:
         return one[1] == other[1] or bool(every)
     return any(address[0] == socket.AF_INET6 for address in every)  # [::] takes IPv4 as well
-
-
-def published(holder: "str", address: "Address") -> "str":
-    """Return who holds an address, by the name of its container where an engine listens for one."""
-    from engines.docker import PUBLISHER, publishing
-
-    if not holder.startswith(PUBLISHER + " ") or isinstance(address, str):
-        return holder
-    names = publishing("/".join(map(str, address[2:])))
-    return "the container {}, which publishes it ({})".format(names[0], PUBLISHER) if len(names) == 1 else holder
 
 
 def kernel_sockets(namespace: "str" = "") -> "List[Tuple[Address, str]]":

@@ -36,6 +36,14 @@ def engine_called(word: "str") -> "Engine":
     return Docker()
 
 
+def publisher(program: "str", port: "str") -> "str":
+    """Return whose container it is where a program of an engine listens for one that publishes a port; nothing for others."""
+    from engines.docker import PUBLISHER, publishing
+
+    names = publishing(port) if port and program.startswith(PUBLISHER + " ") else []
+    return "the container {}, which publishes it ({})".format(names[0], PUBLISHER) if len(names) == 1 else ""
+
+
 def noted() -> "str":
     """Return the word of the engine that has the workload, nothing where that is not noted."""
     try:
