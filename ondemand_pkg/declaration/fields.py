@@ -177,7 +177,7 @@ FOREIGN_KEYS = {
     "cap-add": "write cap_add", "container_name": "the container is called ondemand-NAME; leave it out",
     "depends_on": "write requires", "entry_point": "write entrypoint", "env_file": "write its lines into env, secrets into "
     "/etc/ondemand/NAME.env on each host", "environment": "write env", "healthcheck": "write ready",
-    "health": "write ready", "hostname": 'write create_args = ["--hostname=..."]', "mem_limit": "write memory",
+    "hostname": 'write create_args = ["--hostname=..."]', "mem_limit": "write memory",
     "network": "a container has the engine's bridge; leave it out",
     "networks": "a container has the "
     "engine's bridge; leave it out", "network_mode": "a container has the engine's bridge; leave it out",
@@ -188,7 +188,8 @@ FOREIGN_KEYS = {
     "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "append it to the "
     'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
     "network_of": 'not supported yet; write create_args = ["--network=container:..."]',
-    **dict.fromkeys(("excludes", "excludes_timeout"), "not supported yet; leave it out"),
+    "health": "not supported yet; leave it out, or write ready for what must be so before clients are led to the container",
+    **dict.fromkeys(("excludes", "excludes_timeout", "wake_on", "data_timeout"), "not supported yet; leave it out"),
     "working_dir": "write "
     "workdir",
 }
