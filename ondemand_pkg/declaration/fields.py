@@ -6,7 +6,7 @@ Knows each key, where it may stand, what it takes and what it does; hides nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ondemand_pkg.declaration import (
@@ -187,11 +187,17 @@ FOREIGN_KEYS = {
     "secrets": "write them into /etc/ondemand/NAME.env on each host",
     "shm_size": 'write create_args = ["--shm-size=64m"]', "stop_grace_period": "write stop_timeout", "tag": "append it to the "
     'image: "nginx:1.27"', "timeout": 'write ready = { tcp = true, timeout = "60s" }, stop_timeout or idle',
-    "network_of": 'not supported yet; write create_args = ["--network=container:..."]',
-    "health": "not supported yet; leave it out, or write ready for what must be so before clients are led to the container",
-    **dict.fromkeys(("excludes", "excludes_timeout", "wake_on", "data_timeout"), "not supported yet; leave it out"),
     "working_dir": "write "
     "workdir",
+}
+
+# Keys that are planned, and what to write meanwhile.
+NOT_SUPPORTED = {
+    **dict.fromkeys(("data_timeout", "excludes", "excludes_timeout", "node", "outbound", "pass_socket", "path", "replicas",
+                     "wake_on"), "leave it out"),
+    "health": "leave it out, or write ready for what must be so before clients are led to the container",
+    "keep_awake": 'leave it out, or write wake_at = "Mon..Fri 08:00" and an idle that is long enough',
+    "network_of": 'write create_args = ["--network=container:..."]',
 }
 
 BY_KEY = {field.key: field for field in FIELDS}
@@ -227,6 +233,14 @@ def suggested(field: Field, table: Mapping[str, Any]) -> str:
     image = table.get("image")
     version = references.version_of(image) if field.key == "version" and isinstance(image, str) else None
     return f'"{version}"' if version else field.example
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a question for the nearest known word, or nothing where none is near."""
+    import difflib  # for mistakes alone
+
+    matches = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), 1, 0.6)
+    return f'did you mean "{matches[0]}"?' if matches else ""
 
 
 def key_for_name(tables: Mapping[str, Any]) -> str:

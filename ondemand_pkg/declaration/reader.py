@@ -14,7 +14,17 @@ from typing import Any
 from ondemand_pkg import formats
 from ondemand_pkg.declaration import attendance, network_values, text_file
 from ondemand_pkg.declaration import fields as known_fields
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, FOREIGN_KEYS, STACK_FIELDS, Field, contradictions, name_fault
+from ondemand_pkg.declaration.fields import (
+    BY_KEY,
+    FIELDS,
+    FOREIGN_KEYS,
+    NOT_SUPPORTED,
+    STACK_FIELDS,
+    Field,
+    contradictions,
+    name_fault,
+    nearest,
+)
 from ondemand_pkg.declaration.toml_faults import syntax_fault
 from ondemand_pkg.declaration.toml_lines import KeyLines
 from ondemand_pkg.declaration.values import Invalid, toml_type
@@ -78,6 +88,8 @@ class _File:
         for key in document:
             if key in BY_KEY:
                 self.fault("this key is outside any table", "write a line [container.NAME] above it", key)
+            elif key == "adopt":
+                self.fault("not supported yet", "declare a container, or write units of your own for what is there already", key)
             elif key not in TABLES:
                 allowed = "allowed: [package], [container.NAME], [stack.NAME]"
                 self.fault("unknown table", joined(allowed, nearest(key, TABLES)), key)
@@ -197,18 +209,12 @@ class _File:
             self.fault("quote a name that contains a dot", f'write [container."{".".join((*path[1:], key))}"]', *path, key)
         elif key in BY_KEY:
             self.fault("this key belongs to a container", "move it to [container.NAME]", *path, key)
+        elif key in NOT_SUPPORTED:
+            self.fault("not supported yet", NOT_SUPPORTED[key], *path, key)
         elif key in FOREIGN_KEYS:
             self.fault("unknown key", FOREIGN_KEYS[key].replace("NAME", path[-1]), *path, key)
         else:
             self.fault("unknown key", nearest(key, known) or f"allowed: {', '.join(known)}", *path, key)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a question for the nearest known word, or nothing where none is near."""
-    import difflib  # for mistakes alone
-
-    matches = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), 1, 0.6)
-    return f'did you mean "{matches[0]}"?' if matches else ""
 
 
 def show(value: Any) -> str:

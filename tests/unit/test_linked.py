@@ -204,10 +204,16 @@ def test_status_tells_addresses_of_containers_from_those_of_the_host(address: st
     assert is_of_containers(address) is is_one
 
 
-@pytest.mark.parametrize("key", ["network_of", "excludes", "excludes_timeout", "wake_on", "data_timeout", "health"])
+@pytest.mark.parametrize("key", ["network_of", "excludes", "excludes_timeout", "wake_on", "data_timeout", "health", "keep_awake",
+                                 "path", "pass_socket", "outbound", "replicas", "node"])
 def test_keys_that_are_not_supported_yet_say_so(tmp_path: Path, key: str) -> None:
     (told,) = faults(tmp_path, f'{WEB}{key} = ["db"]\n')
-    assert told.startswith(f"a.toml:5: container.web.{key}: unknown key; not supported yet")
+    assert told.startswith(f"a.toml:5: container.web.{key}: not supported yet; ")
+
+
+def test_an_adoption_is_not_supported_yet(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, WEB + '[adopt.game]\nunit = "game.service"\n')
+    assert told.startswith("a.toml:5: adopt: not supported yet; ")
 
 
 def test_what_is_exposed_is_a_port_of_the_service_in_kubernetes(tmp_path: Path) -> None:
