@@ -93,7 +93,7 @@ def test_its_timer_follows_the_administrator_and_leaves_nothing(tmp_path: Path, 
     joined = "".join(texts.values())
     assert "is-enabled ondemand-wake@migrate.timer" in joined and "ondemand-migrate.socket >/dev/null" not in joined
     removal = texts["prerm" if format is DEB else "preun"]
-    assert "rm -f /var/lib/systemd/timers/stamp-ondemand-wake@migrate.timer" in removal
+    assert "unlink /var/lib/systemd/timers/stamp-ondemand-wake@migrate.timer" in removal
     assert "else\n    if [ -d /run/systemd/system ]; then systemctl stop ondemand-wake@migrate.timer" in removal
 
 

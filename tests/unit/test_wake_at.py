@@ -48,9 +48,8 @@ def test_what_is_not_woken_by_the_clock_has_no_timer(tmp_path: Path) -> None:
 def test_scripts_start_the_timer_where_the_socket_listens_and_stop_it_before_another_version(tmp_path: Path, name: str) -> None:
     texts = scripts(declared(tmp_path, WEB + PORTS + 'wake_at = "daily"\n'), FORMATS[name])
     starts = texts["postinst" if name == "deb" else "posttrans"]
-    assert "is-active ondemand-web.socket; then" in starts
     for unit in ("ondemand-web-container.socket", "ondemand-wake@web.timer"):
-        assert f"    systemctl restart {unit} >/dev/null 2>&1 || true\n" in starts
+        assert f"is-active ondemand-web.socket; then systemctl restart {unit} >/dev/null 2>&1 || true; fi\n" in starts
     stops = texts["prerm" if name == "deb" else "preun"]
     assert "systemctl stop ondemand-web-container.socket ondemand-wake@web.timer" in stops
     assert "stop ondemand-web.socket ondemand-web-container.socket ondemand-wake@web.timer ondemand-wake@web.service" in stops
