@@ -35,7 +35,8 @@ def test_a_timer_runs_beside_the_socket_and_wakes_at_each_moment(tmp_path: Path,
     timer = found["ondemand-wake@web.timer"]
     assert [line for line in timer.splitlines() if line.startswith("OnCalendar=")] == [f"OnCalendar={event}" for event in events]
     assert "PartOf=ondemand-web.socket\n" in timer and "Wants=ondemand-wake@web.timer\n" in found["ondemand-web.socket"]
-    assert "ExecStart=/usr/libexec/ondemand-web/waker\n" in found["ondemand-wake@web.service"]
+    waker_unit = found["ondemand-wake@web.service"]
+    assert "ExecStart=/usr/libexec/ondemand-web/waker\n" in waker_unit and "PartOf=ondemand-web.socket\n" in waker_unit
     assert "waker" in programs(container)
 
 
