@@ -87,11 +87,9 @@ class FakeDocker(FakeEngine):
         try:
             if kind == "containers" and verb == "attach":
                 self.hear("output")
-                return self._stream(connection)
+                return self.goes_on(connection, b"HTTP/1.1 200 OK\r\n\r\n", self.readers)
             if kind == "events":
-                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
-                self.attending.append(connection)
-                return None
+                return self.goes_on(connection, b"HTTP/1.0 200 OK\r\n\r\n", self.attending)
             if kind == "exec" and verb == "start":
                 return self._command_inside(connection, int(name))
             if verb == "logs":
@@ -111,14 +109,12 @@ class FakeDocker(FakeEngine):
     def answer_logs(self, connection: socket.socket, name: str, query: str) -> bool:
         """Send what was written; return whether the connection stays open."""
         self.hear("written_since_start")
-        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
-        self.send_to(connection, b"".join(self.framed(*piece) for piece in self.found(name).written))
+        self.send_to(connection, self.logged(name))
         return False
 
-    def _stream(self, connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        self.readers.append(connection)
-        self.attached.set()
+    def logged(self, name: str) -> bytes:
+        """Return the answer with what was written until now."""
+        return b"HTTP/1.0 200 OK\r\n\r\n" + b"".join(self.framed(*piece) for piece in self.found(name).written)
 
     def _command_inside(self, connection: socket.socket, number: int) -> None:
         errand = self.sent[number]

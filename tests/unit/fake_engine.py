@@ -76,6 +76,7 @@ class FakeEngine:
         self.own_check: tuple[list[str], float] | None = None
         self.readers: list[socket.socket] = []
         self.attending: list[socket.socket] = []  # connections that end with the engine
+        self.reading = threading.Lock()  # somebody comes to those two, or goes
         self.hangs: set[str] = set()  # the words that it never answers
         self.released = threading.Event()  # of those that hang
         self.leaves: dict[str, int] = {}  # how often it goes away before it has answered, by the word
@@ -134,7 +135,9 @@ class FakeEngine:
 
     def says(self, data: bytes, stream: int = 1) -> None:
         """Let the workload write."""
-        self.send_to(self.readers[-1], self.framed(stream, data))
+        with self.reading:
+            reader = self.readers[-1]
+        self.send_to(reader, self.framed(stream, data))
 
     @staticmethod
     def send_to(reader: socket.socket, data: bytes) -> None:
@@ -143,14 +146,26 @@ class FakeEngine:
             reader.sendall(data)
 
     def loses_readers(self) -> None:
-        self.attached.clear()
-        lost, self.readers = self.readers, []  # whoever comes again at once is not lost
+        with self.reading:
+            self.attached.clear()
+            lost = self.readers.copy()  # whoever comes again at once is not lost
+            self.readers.clear()
         for reader in lost:
             reader.close()
 
+    def goes_on(self, connection: socket.socket, head: bytes, others: list[socket.socket]) -> None:
+        """Begin an answer that goes on: whoever has got its head is one of those that can be lost."""
+        with self.reading:
+            self.send_to(connection, head)
+            others.append(connection)
+            if others is self.readers:
+                self.attached.set()
+
     def goes_away(self) -> None:
         """Let the engine end; its workloads go on."""
-        left, self.attending = self.attending, []
+        with self.reading:
+            left = self.attending.copy()
+            self.attending.clear()
         for connection in left:
             connection.close()
         os.unlink(self.path)

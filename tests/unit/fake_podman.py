@@ -23,9 +23,10 @@ class FakePodman(FakeDocker):
         self.attached.set()
 
     def says(self, data: bytes, stream: int = 1) -> None:
-        self.workload.written.append((stream, data))
-        for reader in self.readers:
-            self.send_to(reader, self.framed(stream, data))
+        with self.reading:
+            self.workload.written.append((stream, data))
+            for reader in self.readers:
+                self.send_to(reader, self.framed(stream, data))
 
     def ends(self, workload: Workload, status: int, out_of_memory: bool = False) -> None:
         super().ends(workload, status, out_of_memory)
@@ -37,14 +38,18 @@ class FakePodman(FakeDocker):
         return super()._details(workload)
 
     def answer_logs(self, connection: socket.socket, name: str, query: str) -> bool:
-        super().answer_logs(connection, name, query)
         if "follow=1" not in query:
-            return False
-        self.readers.append(connection)
+            return super().answer_logs(connection, name, query)
+        self.hear("written_since_start")
+        with self.reading:  # what is written from here on comes as it is written
+            self.send_to(connection, self.logged(name))
+            self.readers.append(connection)
         return True
 
     def loses_readers(self) -> None:
-        lost, self.readers = self.readers, []
+        with self.reading:
+            lost = self.readers.copy()
+            self.readers.clear()
         for reader in lost:
             with contextlib.suppress(OSError):
                 reader.close()

@@ -56,19 +56,15 @@ class FakeOther(FakeEngine):
             if word in WORDS:
                 self.hear(WORDS[word])
             if word == "listen":
-                connection.sendall(b"done\n")
-                self.readers.append(connection)
-                self.attached.set()
-                return
+                return self.goes_on(connection, b"done\n", self.readers)
             if word == "attend":
-                self.attending.append(connection)
-                return
+                return self.goes_on(connection, b"", self.attending)
             if word == "whisper":
                 number = self.send(about[1:])
-                connection.sendall(f"done {number}\n".encode() + self.framed(1, self.sent[number].writes))
+                head = f"done {number}\n".encode() + self.framed(1, self.sent[number].writes)
                 if self.sent[number].status is None:
-                    self.readers.append(connection)
-                    return
+                    return self.goes_on(connection, head, self.readers)
+                connection.sendall(head)
             else:
                 connection.sendall(self._done(word, *about))
         except (Departure, ConnectionError):
