@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ondemand_pkg.declaration import writer
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, name_fault
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, RESERVED, TAKEN_ENDINGS, name_fault
 from ondemand_pkg.declaration.values import Invalid
 from ondemand_pkg.engines import references
 from ondemand_pkg.importing import notes as telling
@@ -98,9 +98,11 @@ def _brief(value: Any) -> str:
 def name_of(text: str) -> str:
     """Return the name of a container nearest to a text: lower case, no other character than a name may hold."""
     name = _NO_LETTER_OF_A_NAME.sub("-", text.lower()).strip("-.+") or "container"
-    if name_fault(name):  # too long, or an ending that is taken
-        name = re.sub(r"(?:-container|\.previous|\.next)+$", "", name[:90]).rstrip("-.+") or "container"
-    return name
+    if name_fault(name) and name not in RESERVED:  # too long, or an ending that is taken
+        name = name[:90].rstrip("-.+")
+        while ending := next(filter(name.endswith, TAKEN_ENDINGS), ""):
+            name = name.removesuffix(ending).rstrip("-.+") or "container"
+    return f"{name}-service" if name in RESERVED else name
 
 
 def version_of(image: str) -> str | None:

@@ -247,9 +247,14 @@ def test_no_text_of_the_file_steers_the_terminal(tmp_path: Path) -> None:
     assert len(notes) == 2 and all(note.isprintable() for note in notes)
 
 
-@given(st.text())
+@given(st.text() | st.from_regex(r"(?i)(host|net|pkg|.{86,92})?([-.](container|next|previous))*[-.]*", fullmatch=True))
 def test_every_text_becomes_a_name(text: str) -> None:
     assert name_fault(name_of(text)) is None
+
+
+def test_a_service_that_is_called_as_another_package_of_the_project_has_a_name_of_its_own(tmp_path: Path) -> None:
+    drafts, notes = project(tmp_path, "services: {host: {image: 'a:1', expose: [1]}}")
+    assert list(drafts) == ["host-service"] and any("host.name" in note for note in notes)
 
 
 @pytest.mark.parametrize(("text", "expected"), [
