@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
-from ondemand_host import __version__, doctor, lives, logs, report, services, table
+from ondemand_host import __version__, doctor, lives, logs, report, services, table, unused
 from ondemand_host.errors import HostError, meant
 from ondemand_host.places import chosen, installed, stacks
 from ondemand_host.printing import Printer, give_up_output
@@ -105,7 +105,7 @@ def completions(words: "Sequence[str]") -> "List[str]":
         candidates = list(COMMANDS)
     elif before[0] not in COMMANDS:
         candidates = []
-    elif before[0] == "report" and not last.startswith("-"):
+    elif before[0] in ("report", "survey") and not last.startswith("-"):
         candidates = []
     elif last.startswith("-"):
         actions = parser_of(COMMANDS[before[0]], "ondemand")._actions
@@ -241,6 +241,40 @@ def _report(options: "argparse.Namespace", printer: "Printer") -> "int":
     return 0
 
 
+def _survey_options(parser: "argparse.ArgumentParser") -> "None":
+    parser.add_argument("--for", dest="span", metavar="TIME", default="10min",
+                        help="how long to look, as systemd.time(7) writes it; Ctrl-C ends it earlier (default: %(default)s)")
+
+
+def _survey(options: "argparse.Namespace", printer: "Printer") -> "int":
+    seconds, chosen_ones = unused.seconds_of(options.span), unused.candidates()
+    if not chosen_ones.containers:
+        printer.note("no container runs here that could be looked at")
+    else:
+        printer.note("looking at {} for {}; Ctrl-C ends it earlier".format(
+            ", ".join(one.name for one in chosen_ones.containers), table.span(seconds)))
+    findings = unused.watch(chosen_ones, seconds if chosen_ones.containers else 0)
+    for line in unused.lines(findings, printer.paint):
+        printer.laid_out(line)
+    status = 0
+    for one in findings.unused:
+        name = one.container.name
+        try:
+            text = unused.declaration(name)
+        except HostError as error:
+            printer.fault(str(error))
+            status = 1
+            continue
+        if text is None:
+            printer.note("{} would be declared by 'ondemand-pkg import --container {}'; ondemand-pkg is not installed "
+                         "here".format(name, name))
+        else:
+            printer.line("")
+            for line in text.splitlines():
+                printer.line(line)
+    return status
+
+
 COMMANDS = {command.name: command for command in (
     Command("status", "Show on-demand services: state, connections, recent wakes. Name services for details.", _status_options,
             _status),
@@ -251,6 +285,8 @@ COMMANDS = {command.name: command for command in (
     Command("logs", "Show the output of a service's container and the service's own messages together.", _logs_options, _logs),
     Command("report", "Show when services were awake, who woke them, how long wakes took, what memory sleep gave back.",
             _report_options, _report),
+    Command("survey", "Show which running containers nobody uses, what they cost, and what would make them on-demand.",
+            _survey_options, _survey),
 )}
 
 TYPE_CHECKING = False

@@ -348,3 +348,32 @@ def test_the_metrics_follow_the_service_and_go_with_its_package(site: Machine) -
         0, 2, 2, 0)
     site.run("apt-get", "remove", "-y", "ondemand-counted")
     assert site.run("ls", METRICS).stdout == ""
+
+
+def test_a_survey_tells_containers_that_are_used_from_those_that_are_not(site: Machine) -> None:
+    strangers = {"quiet": ["--publish=9001:80", "nginx:1.27"], "busy": ["--publish=9002:80", "nginx:1.27"],
+                 "works": ["--entrypoint=sleep", "nginx:1.27", "1000"],
+                 "shares": ["--network=host", "--entrypoint=sleep", "nginx:1.27", "1000"]}
+    for name, options in strangers.items():
+        site.run("docker", "run", "--detach", f"--name={name}", *options)
+    try:
+        site.sh("until curl -sf 127.0.0.1:9002 && curl -sf 127.0.0.1:9001; do sleep 0.05; done >/dev/null", timeout=60)
+        shown = site.sh(f"""
+            PYTHONPATH={TOOL} python3 -m ondemand_host survey --for=5s 2>/root/said & survey=$!
+            while kill -0 $survey 2>/dev/null; do curl --silent --output /dev/null 127.0.0.1:9002; sleep 0.2; done
+            wait $survey
+        """)
+    finally:
+        site.run("docker", "rm", "--force", *strangers)
+    part: dict[str, list[str]] = {}
+    for line in shown.splitlines():
+        if line.startswith(" "):
+            part[list(part)[-1]].append(line)
+        else:
+            part[line.rstrip(":")] = []
+    assert [row.split()[0] for row in part["Nobody came to"]] == ["quiet"], shown
+    assert part["Nobody came to"][0].endswith("MiB  ports 9001->80/tcp")
+    assert [row.split()[0] for row in part["In use"]] == ["busy"] and "new connections" in part["In use"][0]
+    assert [row.split()[0] for row in part["No connection can wake, as they listen nowhere"]] == ["works"]
+    assert part["Not seen"] == ["  shares: it shares the network of this host, where its clients can't be told apart"]
+    assert "'ondemand-pkg import --container quiet'" in site.run("cat", "/root/said").stdout
