@@ -105,6 +105,8 @@ def unit_files(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trou
 
 def engine(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":
     """Check what the package's own helpers see at the engine; reading the administrator's file is part of that."""
+    if package.unit:
+        return
     docker = units.get(DOCKER, Unit())
     if docker.load == "loaded" and docker.active == "inactive" and "docker" in _said(
             ["systemctl", "show", "--property=Wants", "--", package.container]):
@@ -167,6 +169,21 @@ def look(package: "Installed") -> "Tuple[Optional[Dict[str, Any]], str]":
         return dict(json.loads(done.stdout.decode("utf-8"))), said
     except (ValueError, TypeError):
         return None, _last_line(said) or "exit status {}".format(done.returncode)
+
+
+def adopted(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
+    """Check the unit that was there before the package."""
+    if not package.unit:
+        return
+    unit = systemd.units([package.unit]).get(package.unit, Unit(load="not-found"))
+    if unit.load != "loaded":
+        yield Trouble(ERROR, "the unit {} {}, so the next wake fails".format(
+            package.unit, "is masked" if unit.load == "masked" else "does not exist"),
+            "systemctl unmask {}".format(package.unit) if unit.load == "masked" else
+            "install what brings it, or build the package with another 'unit'")
+    elif unit.file_state == "enabled":
+        yield Trouble(WARNING, "{} is enabled: from each boot on it runs until its first connection has been idle".format(
+            package.unit), "systemctl disable {}".format(package.unit))
 
 
 def environment_file(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
@@ -249,7 +266,7 @@ def of_host() -> "Iterator[Trouble]":
         yield Trouble(WARNING, "the journal is not running, so no wake is recorded", "systemctl start systemd-journald")
 
 
-OF_SERVICE = (listening, ticking, unit_files, engine, environment_file, host_directories, required, accompanied, helpers,
+OF_SERVICE = (listening, ticking, unit_files, engine, adopted, environment_file, host_directories, required, accompanied, helpers,
               last_wake)
 
 

@@ -20,7 +20,7 @@ class Installed(NamedTuple):
     """A package of this host: declared name, stem of its units; if it says so, the release that built it and its version.
 
     ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task,
-    ``schedule`` the moments at which one runs by the clock.
+    ``schedule`` the moments at which one runs by the clock, ``unit`` the adopted unit of a service that was there before.
     """
 
     name: "str"
@@ -30,6 +30,7 @@ class Installed(NamedTuple):
     companion_of: "Tuple[str, ...]" = ()
     task_before: "Tuple[str, ...]" = ()
     schedule: "Tuple[str, ...]" = ()
+    unit: "str" = ""
 
     @property
     def listens(self) -> "bool":
@@ -104,7 +105,8 @@ def installed() -> "Dict[str, Installed]":
                                  for value in (declared.get("built_by"), declared.get("version")))
             companion_of, task_before, schedule = (tuple(map(str, declared.get(key) or ()))
                                                    for key in ("companion_of", "task_before", "schedule"))
-            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before, schedule)
+            found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before, schedule,
+                                    str(declared.get("unit") or ""))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

@@ -86,7 +86,8 @@ def survey(wanted: "Sequence[str]") -> "Survey":
     systemd.require_systemd()
     packages, stacks = chosen(wanted)
     units = systemd.units([engines.DOCKER] + [unit for package in packages for unit in (
-        package.socket, package.shared_socket, package.proxy, package.container, package.timer)])
+        package.socket, package.shared_socket, package.proxy, package.container, package.timer) + (
+            (package.unit,) if package.unit else ())])
     readable = systemd.journal_is_readable()
     records: "Dict[str, List[Record]]" = {}
     sleeps: "Dict[str, List[Sleep]]" = {}
@@ -114,7 +115,8 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
     proxy, listen = units.get(package.proxy, Unit()), listening.listen + units.get(package.shared_socket, Unit()).listen
     in_a_row, ended = last_end(package.state)
     starter = listening if package.listens else units.get(package.timer, Unit()) if package.schedule else None
-    state = state_of(starter, container, in_a_row, package.stem in running)
+    runs = units.get(package.unit, Unit()).active in _RUNNING if package.unit else package.stem in running
+    state = state_of(starter, container, in_a_row, runs)
     wakes, failures = [one for one in past if not one.failed], [one for one in past if one.failed]
     now = time.time()
     idle_left, dropped = numbers(os.path.join(package.state, "control")) if state == "awake" and os.getuid() == 0 else (None, 0)

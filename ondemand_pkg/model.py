@@ -108,7 +108,7 @@ class Release:
 
 @frozen
 class Container:
-    """One declared container.
+    """One declared container, or a unit that is there already and is adopted: then ``unit`` is its name, and ``image`` empty.
 
     Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes, ``stop_timeout``,
     ``task_timeout``, ``udp_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no
@@ -153,7 +153,7 @@ class Container:
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     expose: tuple[int, ...] = ()
-    address: ipaddress.IPv4Address | None = None
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
     aliases: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     companion_of: tuple[str, ...] = ()
@@ -167,7 +167,13 @@ class Container:
     pin: bool = False
     bundle: bool = False
     engine: str = ANY_ENGINE
+    unit: str = ""
     silence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """The kind of table that declares it."""
+        return "adopt" if self.unit else "container"
 
     @property
     def pauses(self) -> bool:

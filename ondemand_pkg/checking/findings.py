@@ -75,6 +75,21 @@ def _finding(one: Declared, name: str, what: str, key: str = "") -> Iterator[Fin
 
 def _of_one(container: Container) -> Iterator[tuple[str, str]]:
     """Yield the rule and what was found."""
+    if container.listens:
+        yield from _readiness(container)
+    if not container.unit:
+        yield from _of_made(container)
+
+
+def _readiness(container: Container) -> Iterator[tuple[str, str]]:
+    if container.ready.kind is ReadyKind.TCP:
+        needs_all = not container.ready.is_any and len({*(port.container for port in container.ports), *container.expose}) > 1
+        yield "readiness-by-port", (
+            "it counts as ready once all its ports accept connections, and fails if one never does" if needs_all else
+            "it counts as ready as soon as its port accepts connections")
+
+
+def _of_made(container: Container) -> Iterator[tuple[str, str]]:
     image = references.parsed(container.image)
     if not image.digest and not container.pin and image.version == "latest":
         yield "moving-tag", f'"{container.image}" can be another image tomorrow'
@@ -90,11 +105,6 @@ def _of_one(container: Container) -> Iterator[tuple[str, str]]:
         yield "literal-variable", f"nothing replaces the variables in {', '.join(literal)}"
     if container.memory is None and all(option.name != "--memory" for option in passed):
         yield "no-memory-limit", "it has no memory limit"
-    if container.ready.kind is ReadyKind.TCP and container.listens:
-        needs_all = not container.ready.is_any and len({*(port.container for port in container.ports), *container.expose}) > 1
-        yield "readiness-by-port", (
-            "it counts as ready once all its ports accept connections, and fails if one never does" if needs_all else
-            "it counts as ready as soon as its port accepts connections")
     user = [container.user, *(option.value for option in passed if option.name == "--user")][-1]
     if user.partition(":")[0] in ("root", "0"):
         yield "runs-as-root", f'it runs as "{user}", overriding the user of its image'

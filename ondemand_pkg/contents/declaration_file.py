@@ -16,24 +16,24 @@ from ondemand_pkg.model import Container, Ready, ReadyKind, Stack
 
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
-_ORDER = ("image", "version", "release", "ports", "companion_of", "description")  # what a reader asks first
+_ORDER = ("image", "unit", "version", "release", "ports", "companion_of", "description")  # what a reader asks first
 
 
 def as_toml(container: Container) -> str:
     """Return the declaration of a container, without the keys that have their default."""
-    return writer.declaration([_table(container)])
+    return writer.declaration([_table(container, container.table)])
 
 
 def stack_as_toml(stack: Stack) -> str:
     """Return the declaration of a stack and of all its members, so that it is complete by itself."""
-    return writer.declaration([_table(stack, "stack"), *map(_table, stack.members)])
+    return writer.declaration([_table(stack, "stack"), *(_table(member, member.table) for member in stack.members)])
 
 
-def _table(declared: Container | Stack, kind: str = "container") -> writer.Table:
+def _table(declared: Container | Stack, kind: str) -> writer.Table:
     values = {field.name: getattr(declared, field.name) for field in dataclasses.fields(declared) if field.name != "name"}
     defaults = {field.name: field.default for field in dataclasses.fields(declared)}
     keys = sorted(values, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
-    shown = [key for key in keys if values[key] != defaults[key] and (values[key] != {} or key == "ports")]
+    shown = [key for key in keys if values[key] != defaults[key] and values[key] != {} and (key != "image" or values[key])]
     told = {key: _plain(_FORMS[key](values[key]) if key in _FORMS else values[key]) for key in shown}
     return writer.Table(declared.name, told, kind=kind)
 

@@ -9,7 +9,7 @@ import functools
 from pathlib import Path
 
 from ondemand_pkg.contents.rendering import render
-from ondemand_pkg.engines.choice import MODULES, engine_of
+from ondemand_pkg.engines.choice import engine_of, modules_of
 from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
 
 DIRECTORY = Path(__file__).parent.parent / "helpers"
@@ -47,7 +47,7 @@ def texts(container: Container) -> dict[str, str]:
 def modules(container: Container) -> dict[str, bytes]:
     """Return the source of each module, by its path below the directory of the helpers."""
     of_proxy = _PROXIES[container.proxy][1] if container.listens else ()
-    of_engine = (f"engines/{module}" for module in MODULES)
+    of_engine = (f"engines/{module}" for module in modules_of(container))
     names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
              *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ())]
     return {f"{name}.py": _source(name) for name in names}

@@ -49,7 +49,8 @@ def timestamp(declared: Container | Stack, environ: Mapping[str, str]) -> int:
 def package(resolved: Resolved, format: Format, time: int) -> Package:
     """Return the package of a container in one format, with ``time`` as its timestamp."""
     container = resolved.container
-    metadata = described(container, "container", time, f"Image {container.image}.", _purpose(container))
+    change = f"Unit {container.unit}." if container.unit else f"Image {container.image}."
+    metadata = described(container, "service" if container.unit else "container", time, change, _purpose(container))
     metadata = dataclasses.replace(
         metadata, scripts=scripts(container, format),
         relations={format.depends: (*engine_of(container).depends[format], format.python, "systemd",
@@ -60,12 +61,14 @@ def package(resolved: Resolved, format: Format, time: int) -> Package:
     entries = [*_common(resolved), *(deb_documents(metadata) if format.has_documents else ()),
                *([_preset(container)] if format.has_presets and container.enabled_unit else ()),
                *([Entry(posixpath.dirname(container.environment_file), Kind.DIRECTORY, 0o755)]
-                 if format.owns_directories else ())]
+                 if format.owns_directories and not container.unit else ())]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
 
 
 def _purpose(container: Container) -> str:
     what = f"the {engine_of(container).title} container {container.container_name} from the image {container.image}"
+    if container.unit:
+        what = f"the unit {container.unit}, which is there already,"
     if container.companion_of:
         return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes, and stopped when "
                 "the last of them sleeps.")
@@ -115,8 +118,7 @@ def _common(resolved: Resolved) -> list[Entry]:
         *(plain_file(f"{container.libexec}/{name}", source) for name, source in helper_files.modules(container).items()),
         *(plain_file(f"{container.libexec}/{name}", text) for name, text in helper_files.texts(container).items()),
         plain_file(layout.specification(container.package_name), engine_of(container).specification_file(resolved)),
-        # The administrator keeps secrets in it.
-        plain_file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG),
+        *_environment(container),
         *_attendances(container),
         *_image(resolved),
         Entry(layout.documents(container.package_name), Kind.DIRECTORY, 0o755),
@@ -126,6 +128,13 @@ def _common(resolved: Resolved) -> list[Entry]:
                    role=Role.DOC),
         plain_file(layout.declaration(container.package_name), as_toml(container), role=Role.DOC),
     ]
+
+
+def _environment(container: Container) -> list[Entry]:
+    if container.unit:
+        return []  # nothing is made that would have it
+    # The administrator keeps secrets in it.
+    return [plain_file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG)]
 
 
 def _attendances(container: Container) -> list[Entry]:

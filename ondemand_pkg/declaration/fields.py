@@ -243,9 +243,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f'did you mean "{matches[0]}"?' if matches else ""
 
 
-def key_for_name(tables: Mapping[str, Any]) -> str:
+def key_for_name(tables: Mapping[str, Any], known: Iterable[str]) -> str:
     """Return a key that stands where the name of a container is expected, "" where there is none."""
-    return next((key for key, value in tables.items() if key in BY_KEY and not isinstance(value, dict)), "")
+    return next((key for key, value in tables.items() if key in known and not isinstance(value, dict)), "")
 
 
 def name_fault(name: str) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ondemand_pkg import formats
-from ondemand_pkg.declaration import attendance, network_values, text_file
+from ondemand_pkg.declaration import adoptions, attendance, circles, network_values, text_file
 from ondemand_pkg.declaration import fields as known_fields
 from ondemand_pkg.declaration.fields import (
     BY_KEY,
@@ -33,7 +33,7 @@ from ondemand_pkg.frozen import frozen
 from ondemand_pkg.model import Container, Listen, Port, Stack, UnixAddress
 
 LARGEST_FILE = 8 * 1024**2
-TABLES = ("package", "container", "stack")
+TABLES = ("package", "container", "adopt", "stack")
 _REMEDIES = {
     errno.ENOENT: "'ondemand-pkg init IMAGE -o FILE' writes a declaration",
     errno.EISDIR: "name the files in it",
@@ -67,6 +67,7 @@ class _File:
         self.listening: list[tuple[str, tuple[Port, ...]]] = []
         self.requiring: dict[str, tuple[str, ...]] = {}
         self.reaching: dict[str, dict[str, Any]] = {}
+        self.tables: dict[str, str] = {}  # the kind of table that declares each service
         self.stacks: dict[str, dict[str, Any] | None] = {}  # the arguments of each, None where something is wrong with them
         self._lines = _LazyLines("")
 
@@ -75,6 +76,13 @@ class _File:
 
     def place(self, *path: str) -> str:
         return f"{self.path}:{self.line(*path)}"
+
+    def place_of(self, name: str, *keys: str) -> str:
+        """Return where a service is declared."""
+        return self.place(self.tables[name], name, *keys)
+
+    def noun(self, name: str) -> str:
+        return "adopted service" if self.tables[name] == "adopt" else "container"
 
     def fault(self, finding: str, remedy: str, *path: str, where: str = "", found: Any = None) -> None:
         lines = self._lines.get()
@@ -88,21 +96,19 @@ class _File:
         for key in document:
             if key in BY_KEY:
                 self.fault("this key is outside any table", "write a line [container.NAME] above it", key)
-            elif key == "adopt":
-                self.fault("not supported yet", "declare a container, or write units of your own for what is there already", key)
             elif key not in TABLES:
-                allowed = "allowed: [package], [container.NAME], [stack.NAME]"
+                allowed = "allowed: [package], [container.NAME], [adopt.NAME], [stack.NAME]"
                 self.fault("unknown table", joined(allowed, nearest(key, TABLES)), key)
         defaults = self._package(document.get("package", {}))
-        kinds = {kind: document.get(kind, {}) for kind in ("container", "stack")}
+        kinds = {kind: document.get(kind, {}) for kind in TABLES[1:]}
         for kind, tables in kinds.items():
             if not isinstance(tables, dict):
                 self.fault("", f"allowed: tables [{kind}.NAME]", kind)
         if not any(kinds.values()):
             self.fault("no container is declared", "write a table [container.NAME]")
-        for kind, read in (("container", self._container), ("stack", self._stack)):
+        for kind, read in (("container", self._container), ("adopt", self._adoption), ("stack", self._stack)):
             if isinstance(kinds[kind], dict):
-                if key := known_fields.key_for_name(kinds[kind]):
+                if key := known_fields.key_for_name(kinds[kind], {*BY_KEY, *(field.key for field in adoptions.ADOPT_FIELDS)}):
                     self.fault(f"it has no name; {key!r} is taken for one", f"write [{kind}.NAME] instead of [{kind}]", kind)
                     continue
                 for name, table in kinds[kind].items():
@@ -156,11 +162,32 @@ class _File:
         for key, why, remedy in contradictions(arguments):
             if key in arguments or key not in table:  # else its own value is wrong, which was told
                 self.fault(why, remedy, "container", name, key)
+        self._note("container", name, arguments)
+        if len(self.faults) == faults:
+            self.containers.append(Container(name=name, **arguments, **attendance.default_ready(arguments)))
+
+    def _adoption(self, name: str, table: Any, defaults: dict[str, Any]) -> None:
+        faults = len(self.faults)
+        keys = [field.key for field in adoptions.ADOPT_FIELDS]
+        arguments = self._arguments(("adopt", name), table, {key: value for key, value in defaults.items() if key in keys},
+                                    adoptions.ADOPT_FIELDS)
+        if arguments is None:
+            return
+        if "ports" not in table:
+            self.fault("missing", f"write ports = {BY_KEY['ports'].example}", "adopt", name, "ports")
+        for key, why, remedy in adoptions.contradictions(arguments):
+            if key in arguments or key not in table:
+                self.fault(why, remedy, "adopt", name, key)
+        self._note("adopt", name, arguments)
+        if len(self.faults) == faults:
+            self.containers.append(Container(name=name, image="", **{**adoptions.DEFAULTS, **arguments}))
+
+    def _note(self, kind: str, name: str, arguments: dict[str, Any]) -> None:
+        """Note what is compared with other services of the call."""
+        self.tables.setdefault(name, kind)
         self.reaching[name] = arguments
         self.listening.append((name, arguments.get("ports", ())))
         self.requiring[name] = arguments.get("requires", ())
-        if len(self.faults) == faults:
-            self.containers.append(Container(name=name, **arguments, **attendance.default_ready(arguments)))
 
     def _stack(self, name: str, table: Any, defaults: dict[str, Any]) -> None:
         faults = len(self.faults)
@@ -207,6 +234,9 @@ class _File:
     def _unknown_key(self, key: str, raw: Any, path: tuple[str, ...], known: dict[str, Field]) -> None:
         if isinstance(raw, dict) and "image" in raw:
             self.fault("quote a name that contains a dot", f'write [container."{".".join((*path[1:], key))}"]', *path, key)
+        elif path[0] == "adopt" and (key in BY_KEY or key in adoptions.NOT_SUPPORTED):
+            finding = "not supported yet" if key in adoptions.NOT_SUPPORTED else "this key belongs to a container"
+            self.fault(finding, adoptions.NOT_SUPPORTED.get(key, adoptions.OTHER_KEYS), *path, key)
         elif key in BY_KEY:
             self.fault("this key belongs to a container", "move it to [container.NAME]", *path, key)
         elif key in NOT_SUPPORTED:
@@ -243,7 +273,7 @@ class Declared:
 
     def line(self, key: str) -> int:
         """Return the line of a key, from 1, or that of the container's table where it has not the key."""
-        return self._file.line("container", self.container.name, key)
+        return self._file.line(self.container.table, self.container.name, key)
 
 
 def read(paths: Iterable[str]) -> list[Container]:
@@ -295,7 +325,7 @@ def _find_wrong_ways(files: list[_File]) -> None:
     places = {name: file for file in reversed(files) for name in file.reaching}
     reaching = {name: arguments for file in reversed(files) for name, arguments in file.reaching.items()}
     for name, key, finding, remedy in network_values.clashes(reaching):
-        places[name].fault(finding, remedy, "container", name, key)
+        places[name].fault(finding, remedy, places[name].tables[name], name, key)
 
 
 def _stacks(files: list[_File]) -> Iterator[Stack]:
@@ -310,7 +340,7 @@ def _stacks(files: list[_File]) -> Iterator[Stack]:
             named += [(key, other, other) for key in ("companion_of", "before") for other in arguments.get(key, ())]
             for key, other, written in named:
                 if other in stacks - known:
-                    file.fault(f'"{other}" is a stack', "name the members that are to be woken", "container", name, key,
+                    file.fault(f'"{other}" is a stack', "name the members that are to be woken", file.tables[name], name, key,
                                found=written)
         for name, stack in file.stacks.items():
             members = (stack or {}).get("members", tuple(file.requiring))
@@ -334,17 +364,18 @@ def _find_clashes(files: list[_File]) -> None:
     for file in files:
         for name, ports in file.listening:
             if name in names:
-                file.fault(f"the name is already declared at {names[name]}", "names must be unique within a site", "container",
-                           name)
+                file.fault(f"the name is already declared at {names[name]}", "names must be unique within a site",
+                           file.tables[name], name)
                 continue
-            names[name] = file.place("container", name)
+            names[name] = file.place_of(name)
             for index, port in enumerate(ports):
                 slot = port.listen.path if isinstance(port.listen, UnixAddress) else port.listen.port
                 for listen, other, other_file in taken.setdefault(slot, []):
                     if port.listen.overlaps(listen):
-                        file.fault(f'found "{port}"; the container {other!r} ({other_file.place("container", other, "ports")}) '
-                                   f'already listens on "{listen}"', "give one of them another address",
-                                   "container", name, "ports", where=f"[{index}]", found=str(port))
+                        there = other_file.place_of(other, "ports")
+                        file.fault(f'found "{port}"; the {other_file.noun(other)} {other!r} ({there}) already listens on '
+                                   f'"{listen}"', "give one of them another address", file.tables[name], name, "ports",
+                                   where=f"[{index}]", found=str(port))
                         break
                 taken[slot].append((port.listen, name, file))
     for file in files:
@@ -361,11 +392,11 @@ def _find_circles(files: list[_File]) -> None:
     places = {name: file for file in reversed(files) for name in file.reaching}
     needing = attendance.needing({name: arguments for file in reversed(files) for name, arguments in file.reaching.items()})
     requiring = {name: tuple(others) for name, others in needing.items() if name in places}
-    suspects = _on_circles(requiring)
+    suspects = circles.on_circles(requiring)
     told: set[str] = set()
     for file in files:
         for name in file.requiring:
-            circle = _circle(name, suspects) if name in suspects and name not in told else []
+            circle = circles.shortest(name, suspects) if name in suspects and name not in told else []
             if circle and told.isdisjoint(circle):
                 told.update(circle)
                 way = circle if len(circle) <= 20 else [*circle[:10], f"({len(circle) - 11} more)", circle[-1]]
@@ -374,39 +405,5 @@ def _find_circles(files: list[_File]) -> None:
                 does = "wait for the next one" if all(needing[one][after][1] != "companion_of" for one, after in zip(
                     circle, [*circle[1:], name], strict=True)) else "keep the next one awake"
                 places[place].fault(f"dependency cycle {' -> '.join([*way, name])}: each would {does}",
-                                    "leave one of these names out", "container", place, key,
+                                    "leave one of these names out", places[place].tables[place], place, key,
                                     found=other if place == name else name)
-
-
-def _on_circles(requiring: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """Return what is left once names that require nothing of what is left are taken away again and again."""
-    left = {name: {other for other in required if other in requiring} for name, required in requiring.items()}
-    required_by: dict[str, list[str]] = {}
-    for name, required in left.items():
-        for other in required:
-            required_by.setdefault(other, []).append(name)
-    ends = [name for name, required in left.items() if not required]
-    for end in ends:
-        for name in required_by.get(end, ()):
-            left[name].discard(end)
-            if not left[name]:
-                ends.append(name)
-        del left[end]
-    return {name: [other for other in requiring[name] if other in left] for name in left}
-
-
-def _circle(start: str, requiring: dict[str, list[str]]) -> list[str]:
-    """Return the shortest way from a name back to itself, without its last step, or nothing."""
-    before: dict[str, str] = {}
-    names = [start]
-    for name in names:
-        for other in requiring[name]:
-            if other == start:
-                way = [name]
-                while way[-1] != start:
-                    way.append(before[way[-1]])
-                return way[::-1]
-            if other not in before:
-                before[other] = name
-                names.append(other)
-    return []

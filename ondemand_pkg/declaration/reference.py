@@ -9,6 +9,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
+from ondemand_pkg.declaration.adoptions import ADOPT_FIELDS
 from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, NAME, STACK_FIELDS, Field
 
 
@@ -35,6 +36,13 @@ def stack_markdown() -> str:
     return f"\nA stack has these keys of a container too: {shared}.\n\n" + "\n".join(own)
 
 
+def adopt_markdown() -> str:
+    """Return the keys of an adopted service in the same way."""
+    shared = ", ".join(f"[`{field.key}`](#{field.key})" for field in ADOPT_FIELDS if field in FIELDS)
+    own = [line for field in ADOPT_FIELDS if field not in FIELDS for line in _section(field, " of an adopted service")]
+    return f"\nAn adopted service has these keys of a container too: {shared}.\n\n" + "\n".join(own)
+
+
 def _section(field: Field, of: str = "") -> list[str]:
     in_words = field.default not in ("true", "false") and field.default.replace(" ", "").isalpha()
     default = field.default if in_words else f"`{field.default}`"
@@ -52,7 +60,7 @@ def schema() -> dict[str, Any]:
         "title": "ondemand-pkg declaration",
         "type": "object",
         "additionalProperties": False,
-        "anyOf": [{"required": ["container"]}, {"required": ["stack"]}],
+        "anyOf": [{"required": ["container"]}, {"required": ["adopt"]}, {"required": ["stack"]}],
         "properties": {
             "package": _table([field for field in FIELDS if field.in_package], []),
             "container": {
@@ -62,6 +70,12 @@ def schema() -> dict[str, Any]:
                 "additionalProperties": {
                     **_table(list(FIELDS), [f.key for f in FIELDS if f.required and not f.in_package]),
                     "anyOf": [{"required": [key]} for key in ("ports", "expose", "companion_of", "task")]},
+            },
+            "adopt": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": NAME.schema["pattern"]},
+                "additionalProperties": _table(list(ADOPT_FIELDS), ["unit", "ports"]),
             },
             "stack": {
                 "type": "object",

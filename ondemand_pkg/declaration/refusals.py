@@ -31,7 +31,7 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
     for port in ready.ports if ready is not None else ():
         if port not in {one.container for one in ports if not one.is_udp}:
             yield ("ready", f"it waits for port {port}, to which none of ports leads", "write one of the container's ports")
-    yield from _datagrams(arguments, ports)
+    yield from datagrams(arguments, ports)
     if ready is not None and ready.kind is ReadyKind.HEALTHCHECK:
         for option in options:
             if is_off(option):
@@ -40,7 +40,7 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
                        "leave it out, or write another kind of ready")
 
 
-def _datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[Contradiction]:
+def datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[Contradiction]:
     """Find what needs a port of UDP, or one of TCP, and has none."""
     has_udp = any(port.is_udp for port in ports)
     has_tcp = bool(arguments.get("expose")) or not all(port.is_udp for port in ports)

@@ -11,12 +11,14 @@ from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.docker import DOCKER
 from ondemand_pkg.engines.engine import Engine
 from ondemand_pkg.engines.podman import PODMAN
+from ondemand_pkg.engines.unit import UNIT
 from ondemand_pkg.formats import DEB, RPM
 from ondemand_pkg.model import ANY_ENGINE, Container
 
 ENGINES = (DOCKER, PODMAN)
 # What asks them on a host (helpers/engines): a container may stay with another engine than the declared one.
-MODULES = ("chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api")
+_MAKERS = ("chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api", "processes")
+_ADOPTING = ("chosen", "networks", "processes", "unit")
 
 # Whichever a host has when the container is first made, Docker where it has both.
 ANY = dataclasses.replace(
@@ -39,12 +41,21 @@ DEFAULT = ANY
 
 def engine_of(container: Container) -> Engine:
     """Return the engine that a container is made by; an option that one engine alone takes is a choice too."""
+    if container.unit:
+        return UNIT
     found = engines_of(container)
     return found[0] if len(found) == 1 else ANY
 
 
+def modules_of(container: Container) -> tuple[str, ...]:
+    """Return the modules of the helpers that ask the engine of a container."""
+    return _ADOPTING if container.unit else _MAKERS
+
+
 def engines_of(container: Container) -> list[Engine]:
-    """Return the engines by which a container may be made."""
+    """Return the engines by which a container may be made; that alone which knows a unit that is there already."""
+    if container.unit:
+        return [UNIT]
     if container.engine != ANY_ENGINE:
         return [WORDS[container.engine]]
     options = create_options.read(container.create_args)[0] if container.create_args else []

@@ -53,6 +53,10 @@ def objects(declared: Iterable[Declared], with_keda: bool) -> tuple[list[dict[st
     lost: list[Loss] = []
     for one in declared:
         losses = Losses(one)
+        if one.container.unit:
+            losses.add("unit", "a unit of systemd stays on its host; an Endpoints object can lead a Service there")
+            lost += losses.found
+            continue
         for made in _objects(one.container, losses, with_keda):
             if made not in found:  # the claim of a volume that another container has too
                 found.append(made)

@@ -1,10 +1,11 @@
 """container - create, stop or remove the container of this package.
 
-Usage: container create|wake|stop|remove
+Usage: container create|wake|stop|leave|remove
 
   create  create the container unless it exists as declared (for maintainer scripts)
   wake    the same while a client waits (for run, which then starts it)
   stop    stop it if it is still running (for ExecStopPost=)
+  leave   let it be as it is, if it is not this package's, and end what watches it (for maintainer scripts)
   remove  remove it; its image and volumes are kept (for maintainer scripts)
 
 Knows what the package declares of its container (container.json beside this file), what the administrator adds in
@@ -19,10 +20,11 @@ import json
 import os
 import shutil
 
+import programs
 from declared import keep_from_everybody, read_environment, refuse_other_encodings, specification
 from engines import EngineDown, EngineError, Wanted, chosen
 from linked import clashes, hosts
-from names import DECLARATION, DOOR, DOORS, PACKAGE, STATE, UNITS, WORKLOAD
+from names import DECLARATION, DOOR, DOORS, LEAVE, PACKAGE, STATE, UNITS, WORKLOAD
 from outcome import begun, tell_over
 from process import Failure, Lock, remove_lock, say, show, usage
 
@@ -164,8 +166,11 @@ class Container:
 
 def create(engine: "Engine") -> "int":
     if not os.path.isdir("/run/systemd/system"):
-        say("systemd is not running; the first connection creates the container")
+        if engine.makes:
+            say("systemd is not running; the first connection creates the container")
         return 0
+    if os.path.exists(LEAVE):
+        os.unlink(LEAVE)  # the removal that was begun has been broken off
     try:
         declaration = Declaration()
     except Failure as error:
@@ -198,6 +203,9 @@ def keep(engine: "Engine", declaration: "Declaration") -> "bool":
     container.drop_next()  # one that was made for a declaration that holds no more
     chosen.note(engine)
     container.tell_of_volumes()
+    advice = engine.advice()
+    if advice:
+        say(advice)
     return True
 
 
@@ -250,11 +258,21 @@ def stop(engine: "Engine") -> "int":
     return 0
 
 
+def leave(engine: "Engine") -> "int":
+    if not engine.makes and os.path.isdir("/run/systemd/system"):
+        os.makedirs(STATE, exist_ok=True)
+        open(LEAVE, "w").close()
+        # Asked to end, `run` would have it stopped.
+        programs.wait(programs.start(["systemctl", "kill", "--kill-who=main", "--signal=KILL", UNITS + "-container.service"],
+                                     os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)))
+    return 0
+
+
 def remove(engine: "Engine") -> "int":
     names = (WORKLOAD + ".next", WORKLOAD, WORKLOAD + ".previous")
     if not os.path.isdir("/run/systemd/system"):
-        say("systemd is not running; if the container exists, remove it with: {}".format(
-            engine.remove_by_hand(names)))
+        if engine.makes:
+            say("systemd is not running; if the container exists, remove it with: {}".format(engine.remove_by_hand(names)))
         return 0
     for directory in (STATE, "{}/{}".format(DOORS, PACKAGE)):
         if os.path.isdir(directory):
@@ -277,6 +295,9 @@ def remove(engine: "Engine") -> "int":
                     say("the container {} was not made by this package and is left alone".format(name))
             remove_lock()
     except (EngineDown, EngineError, Failure) as error:
+        if not engine.makes:
+            say("the unit could not be resumed ({}); see 'systemctl status'".format(error))
+            return 0
         say("the container was not removed ({}); remove it with: {}".format(error, engine.remove_by_hand(names)))
         return 0
     if anonymous:
@@ -285,7 +306,7 @@ def remove(engine: "Engine") -> "int":
     return 0
 
 
-COMMANDS = {"create": create, "wake": wake, "stop": stop, "remove": remove}
+COMMANDS = {"create": create, "wake": wake, "stop": stop, "leave": leave, "remove": remove}
 
 
 def main(argv: "Sequence[str]", engine: "Engine") -> "int":

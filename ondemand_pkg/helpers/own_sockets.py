@@ -15,7 +15,7 @@ UNSPECIFIED = {"0.0.0.0", "::"}
 IPV6_V6ONLY = 26  # include/uapi/linux/in6.h
 SYSTEMD = 1  # the process that holds every socket of a socket unit
 HELD = ("systemd itself listens on {}, where the container would be reached: its clients would be led back to where they came "
-        "from; listen on another port with 'ports', or remove the option --network from 'create_args'")
+        "from; listen on another port with 'ports', or give it another address (--network in 'create_args', or 'address')")
 
 
 def passed_sockets() -> "List[Socket]":

@@ -6,12 +6,14 @@ takes longer to load than the rest of a helper.
 
 import os
 
-ERROR = 2  # the descriptor of the standard error
+OUTPUT, ERROR = 1, 2  # the descriptors of standard output and standard error
 NOT_RUN = 127  # the exit status of a program that is not there, as a shell has it
 
 
-def start(argv: "Sequence[str]", error: "Optional[int]" = None) -> "int":
-    """Start a program found in PATH; return its process ID.  ``error`` is the descriptor for its errors, unless it is ours.
+def start(argv: "Sequence[str]", error: "Optional[int]" = None, output: "Optional[int]" = None) -> "int":
+    """Start a program found in PATH; return its process ID.
+
+    ``error`` and ``output`` are the descriptors for what it prints, unless those are ours.
 
     No other descriptor of this process goes on in it.
     """
@@ -19,6 +21,8 @@ def start(argv: "Sequence[str]", error: "Optional[int]" = None) -> "int":
     if child:
         return child
     try:
+        if output is not None:
+            os.dup2(output, OUTPUT)
         if error is not None:
             os.dup2(error, ERROR)
         os.execvp(argv[0], list(argv))

@@ -159,13 +159,13 @@ class Life(Machine):
         self.steps.take("ready")
 
     def is_held(self) -> "bool":
-        """Return whether another service needs this one, though it has no traffic."""
+        """Return whether another service needs this one, or others use it, though the proxy has no traffic."""
         if self.control.holders:
             return True
         import pools  # run.py loaded it
 
         try:
-            return pools.is_held(self.engine)
+            return pools.is_held(self.engine) or self.engine.is_used(self.token)
         except (EngineDown, EngineError):
             return False
 

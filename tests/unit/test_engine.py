@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import EngineDown, docker, docker_api
+from engines import EngineDown, docker, docker_api, processes
 from fake_docker import FakeDocker
 from fake_engine import NAME, Errand
 from hypothesis import given
@@ -91,9 +91,9 @@ def test_json_that_is_no_object_is_an_answer_too(tmp_path: Path) -> None:
 def test_a_zombie_runs_no_more() -> None:
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not docker.is_alive(child.pid)
+    assert not processes.is_alive(child.pid)
     child.wait()
-    assert docker.is_alive(os.getpid())
+    assert processes.is_alive(os.getpid())
 
 
 @pytest.fixture

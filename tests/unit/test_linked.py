@@ -211,11 +211,6 @@ def test_keys_that_are_not_supported_yet_say_so(tmp_path: Path, key: str) -> Non
     assert told.startswith(f"a.toml:5: container.web.{key}: not supported yet; ")
 
 
-def test_an_adoption_is_not_supported_yet(tmp_path: Path) -> None:
-    (told,) = faults(tmp_path, WEB + '[adopt.game]\nunit = "game.service"\n')
-    assert told.startswith("a.toml:5: adopt: not supported yet; ")
-
-
 def test_what_is_exposed_is_a_port_of_the_service_in_kubernetes(tmp_path: Path) -> None:
     from ondemand_pkg.exporting import kubernetes
 

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from ondemand_pkg.cli.main import cli
+from ondemand_pkg.declaration.adoptions import ADOPT_FIELDS
 from ondemand_pkg.declaration.fields import FIELDS
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.declaration.reference import schema
@@ -34,7 +35,8 @@ def tool(name: str) -> ModuleType:
 
 
 def test_the_table_has_a_key_for_each_field_of_a_container() -> None:
-    assert {field.key for field in FIELDS} == {field.name for field in dataclasses.fields(Container)} - {"name"}
+    keys = {field.key for field in (*FIELDS, *ADOPT_FIELDS)}
+    assert keys == {field.name for field in dataclasses.fields(Container)} - {"name"}
 
 
 def test_the_reference_page_and_the_schema_are_those_of_the_table() -> None:

@@ -110,6 +110,7 @@ class Engine:
     word = ""  # by which it is noted
     title = ""  # what people call it
     place = ""  # where it answers
+    makes = True  # workloads; else they are there already, and stay when the package goes
     successor = ""  # the word of the engine that the package is declared for, where that is another one
 
     def load_rest(self) -> "None":
@@ -189,6 +190,10 @@ class Engine:
         """Return a process of this host in that run of a workload; None where there is none, or the engine does not tell."""
         return None
 
+    def is_used(self, life: "str") -> "bool":
+        """Return whether clients are connected that did not come through the proxy."""
+        return False
+
     def addresses(self, seen: "Seen") -> "List[str]":
         """Return the addresses at which the host reaches a workload: one, or an IPv4 and an IPv6 one.  Raises Failure."""
         raise NotImplementedError
@@ -229,6 +234,10 @@ class Engine:
         Afterwards another engine finds the data where it makes volumes of these names.
         """
         return []
+
+    def advice(self) -> "str":
+        """Return what an administrator should know of a workload that is there already; "" for nothing."""
+        return ""
 
     def rename(self, old: "str", new: "str") -> "None":
         raise NotImplementedError

@@ -10,6 +10,7 @@ from process import Failure, say, show
 
 from engines import Command, Engine, EngineDown, EngineError, Seen
 from engines.docker_api import Api, Events, Pieces, Refused, Request, Stream, blocks, checked, read_head
+from engines.processes import descriptor_of_end, is_alive
 
 SOCKET = "/run/docker.sock"
 OF_CONTAINER = "/containers/{}"
@@ -92,14 +93,7 @@ class Docker(Engine):
         return int(life)
 
     def descriptor_of_end(self, life: "str") -> "Optional[int]":
-        try:
-            return os.pidfd_open(int(life))  # type: ignore[attr-defined, no-any-return, unused-ignore] # from Python 3.9 on
-        except ProcessLookupError:
-            readable, ended = os.pipe()
-            os.close(ended)
-            return readable
-        except (AttributeError, OSError, ValueError):
-            return None
+        return descriptor_of_end(int(life))
 
     def addresses(self, seen: "Seen") -> "List[str]":
         details = seen.known
@@ -335,15 +329,6 @@ class Exec(Command):
                 os.kill(state["Pid"], 9)
             except ProcessLookupError:
                 pass
-
-
-def is_alive(pid: "int") -> "bool":
-    """Return whether a process runs; one that is dead but not yet reaped does not."""
-    try:
-        with open("/proc/{}/stat".format(pid), "rb") as stat:
-            return stat.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
-    except OSError:
-        return False
 
 
 def publishing(port: "str") -> "List[str]":

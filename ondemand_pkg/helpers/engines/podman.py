@@ -13,6 +13,7 @@ from engines import EngineDown, EngineError, Output
 from engines.docker import OF_CONTAINER, Docker
 from engines.docker_api import Stream, read_head
 from engines.podman_api import NOT_FOR_IT, PodmanApi
+from engines.processes import at_its_end
 
 SOCKET = "/run/podman/podman.sock"
 LOG_DRIVER = "--log-driver"
@@ -184,9 +185,7 @@ def end_of(engine: "Podman", name: "str", seen: "Seen") -> "int":
         return found
     if seen.is_running and engine.is_alive(seen.life):
         return engine.api.send("POST", OF_CONTAINER.format(name) + "/wait").detach()
-    readable, ended = os.pipe()
-    os.close(ended)
-    return readable
+    return at_its_end()
 
 
 def full_name(image: "str") -> "str":

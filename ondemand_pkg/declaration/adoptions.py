@@ -1,0 +1,90 @@
+"""The keys of an adopted service: a unit that is there already, and is woken and put to sleep as a container is.
+
+Knows which keys of a container hold for one, and its own; hides how values are written.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ondemand_pkg.declaration import refusals
+from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field
+from ondemand_pkg.declaration.values import Invalid, Value, expect
+from ondemand_pkg.model import Port, Ready, ReadyKind, TcpAddress
+
+DEFAULTS = {"stop_timeout": 90}  # seconds: systemd's own for units that name none
+OTHER_KEYS = "nothing is made of an adopted service; leave it out"
+# Keys that are planned, and what to write meanwhile.
+NOT_SUPPORTED = {key: "adopt a unit, or declare a container" for key in ("container", "compose", "service")}
+_SHARED = ("description", "ports", "stop_timeout", "ready", "udp_timeout", "idle", "idle_mode", "idle_action", "wake_at",
+           "proxy_protocol", "requires", "allow", "metrics")
+_NOT_OF_UNITS = ("engine",)
+UNIT_FORM = 'the name of a service of systemd, such as "lxc@game.service"'
+_UNIT = r"(?!-)[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?"
+LONGEST_UNIT = 255  # UNIT_NAME_MAX of systemd, less its final NUL
+ADDRESS_FORM = 'an IP address, such as "10.0.3.5"'
+_READY = (ReadyKind.TCP, ReadyKind.HTTP, ReadyKind.UDP)
+
+
+def _unit(value: Any) -> str:
+    expect(value, str, UNIT_FORM)
+    name = value.removesuffix(".service")
+    if not re.fullmatch(_UNIT, name) or len(value) > LONGEST_UNIT:
+        raise Invalid(value, f"allowed: {UNIT_FORM}")
+    if name == value:
+        kind = value.rpartition(".")[2]
+        if kind in ("socket", "target", "timer", "slice", "mount", "scope", "path", "device", "swap", "automount"):
+            raise Invalid(value, f"allowed: {UNIT_FORM}", why=f"a .{kind} is no service")
+        raise Invalid(value, f'write "{value}.service"', why="the kind of unit is missing")
+    if name.endswith("@"):
+        raise Invalid(value, f'name one of its instances, as in "{name}NAME.service"', why="it is a template")
+    if name.startswith("ondemand-"):
+        raise Invalid(value, "name the unit of the server itself", why="it is a unit of a package of this project")
+    return str(value)
+
+
+def _address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    expect(value, str, ADDRESS_FORM)
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        raise Invalid(value, f"allowed: {ADDRESS_FORM}") from None
+    if address.is_unspecified or address.is_multicast or getattr(address, "scope_id", None):
+        raise Invalid(value, f"allowed: {ADDRESS_FORM}", why="nothing can be reached at it")
+    return address
+
+
+ADOPT_FIELDS: tuple[Field, ...] = (
+    *(field for field in FIELDS if field.in_package and field.key not in _NOT_OF_UNITS),
+    Field("unit", Value(UNIT_FORM, _unit, {"type": "string", "pattern": r"\.service$"}),
+          "The unit that the first connection starts, and that is stopped without traffic: a daemon, a container of LXC or "
+          "nspawn, or whatever else systemd starts. Nothing is made of it, and nothing is changed or removed.",
+          '"lxc@game.service"', required=True),
+    Field("address", Value(ADDRESS_FORM, _address, {"type": "string"}), "Where the service is reached.", '"10.0.3.5"',
+          "that of its own network, where it has one, else 127.0.0.1"),
+    *(BY_KEY[key] for key in _SHARED),
+)
+
+
+def contradictions(arguments: Mapping[str, Any]) -> Iterator[refusals.Contradiction]:
+    """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
+    ports: Sequence[Port] = arguments.get("ports", ())
+    ready = arguments.get("ready", Ready())
+    if arguments.get("idle_action") == "pause" and arguments.get("idle") is None:
+        yield "idle_action", '"pause" needs an idle time', 'write idle = "10min" too, or leave the key out'
+    if ready.kind not in _READY:
+        yield ("ready", f'"{ready.kind.value}" needs a container that the package makes',
+               'write "tcp", { http = "/PATH" } or { udp = { send = "HEX", expect = "HEX" } }')
+    for port in ready.ports:
+        if port not in {one.container for one in ports if not one.is_udp}:
+            yield "ready", f"it waits for port {port}, to which none of ports leads", "write one of the service's ports"
+    yield from refusals.datagrams(arguments, ports)
+    address = arguments.get("address")
+    for port in ports:
+        if address and isinstance(port.listen, TcpAddress) and port.listen.port == port.container and (
+                port.listen.host == address or (port.listen.host is None and address.is_loopback)):
+            yield ("address", f'systemd itself listens there for "{port}": clients would be led back to where they came from',
+                   "listen on another port, or have the service listen on another one")
