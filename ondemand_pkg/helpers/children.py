@@ -10,8 +10,9 @@ import select
 import programs
 import words
 from control import Client
+from engines import EngineLeft
 from names import HERE, PACKAGE, UNITS
-from process import Failure, write_all
+from process import ENGINE_LEFT, Failure, write_all
 
 ERROR, MOST_FILES = 2, 256  # the last of the standard descriptors, and more than `run` opens
 
@@ -61,7 +62,7 @@ def heed_signals_no_more() -> "None":
 
 
 def make_container() -> "None":
-    """Make the container; raise Told with what was said last, where it could not be made."""
+    """Make the container.  Raises EngineLeft where the engine went away over it, Told with what was said last where it failed."""
     said, told = os.pipe2(os.O_CLOEXEC)
     maker = programs.start([os.path.join(HERE, "container"), "wake"], told)
     os.close(told)
@@ -69,8 +70,10 @@ def make_container() -> "None":
     with open(said, "rb") as lines:
         for line in lines:
             write_all(ERROR, line)
-    if not programs.wait(maker):
-        raise Told(line.decode("utf-8", "replace").strip().replace(PACKAGE + ": ", "", 1))
+    status = programs.status(maker)
+    if status:
+        reason = line.decode("utf-8", "replace").strip().replace(PACKAGE + ": ", "", 1)
+        raise EngineLeft(reason) if status == ENGINE_LEFT else Told(reason)
 
 
 def restart_service() -> "None":

@@ -13,7 +13,7 @@ Knows what the package declares of its container (container.json beside this fil
 from units and scripts.  A container without the label of a specification is somebody else's, whatever it is called.
 
 Exit status of create: 0 the container exists, or the first wake creates it (stderr says so); 10 a new container waits
-until the running one is stopped.
+until the running one is stopped.  Of wake: 75 the engine went away meanwhile, and the start is worth another attempt.
 """
 
 import json
@@ -26,7 +26,7 @@ from engines import EngineDown, EngineError, Wanted, chosen
 from linked import clashes, hosts
 from names import DECLARATION, DOOR, DOORS, LEAVE, PACKAGE, STATE, UNITS, WORKLOAD
 from outcome import begun, tell_over
-from process import Failure, Lock, remove_lock, say, show, usage
+from process import ENGINE_LEFT, Failure, Lock, remove_lock, say, show, usage
 
 WAITS_FOR_STOP = 10
 SCRIPT_PATIENCE = 120.0  # seconds within which the engine must answer a maintainer script, which nobody else bounds
@@ -316,6 +316,7 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
         return COMMANDS[argv[0]](engine)
     except EngineDown as error:
         say(str(error) + chosen.remedy(engine))
+        return ENGINE_LEFT if argv[0] == "wake" else 1  # `run` has just asked it
     except (Failure, EngineError) as error:
         say(str(error))
     return 1

@@ -11,6 +11,8 @@ import sys
 
 from names import HERE, LOCK, LOCKS, PACKAGE
 
+ENGINE_LEFT = 75  # the exit status of `container wake` where the engine went away meanwhile (sysexits.h: EX_TEMPFAIL)
+
 
 class Failure(Exception):
     """The workload can't be started; the text tells the administrator why and what to do."""

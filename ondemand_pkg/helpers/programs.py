@@ -43,14 +43,20 @@ def start_alone(argv: "Sequence[str]") -> "None":
 
 
 def wait(child: "int") -> "bool":
-    """Wait for the end of a program; return whether it succeeded.
+    """Wait for the end of a program; return whether it succeeded."""
+    return status(child) == 0
+
+
+def status(child: "int") -> "int":
+    """Wait for the end of a program; return its exit status, 1 where a signal ended it.
 
     Where this process ignores SIGCHLD, the kernel keeps no exit status, and a program that has ended counts as successful.
     """
     try:
-        return os.waitpid(child, 0)[1] == 0
+        _, ended = os.waitpid(child, 0)
     except ChildProcessError:
-        return True
+        return 0
+    return os.WEXITSTATUS(ended) if os.WIFEXITED(ended) else 1
 
 
 TYPE_CHECKING = False

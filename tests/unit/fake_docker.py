@@ -27,6 +27,8 @@ with socket.socket(socket.AF_UNIX) as connection:
     stdin = sys.stdin.read() if "--env-file=/dev/stdin" in sys.argv else ""
     connection.sendall(b"POST /v1/command HTTP/1.0\\r\\n\\r\\n" + json.dumps([words, stdin]).encode())
     answer = connection.makefile().read()
+if not answer:
+    sys.exit("error during connect: EOF")
 if " 500 " in answer.partition("\\n")[0]:
     sys.exit(json.loads(answer.partition("\\n\\n")[2])["message"])
 """
@@ -79,6 +81,8 @@ class FakeDocker(FakeEngine):
             return connection.close()
         method, target, _ = request.split(" ", 2)
         path, _, query = target.partition("?")
+        if not path.startswith("/v"):  # release 0.1.0 names no version of the API
+            path = "/v1" + path
         _, _, kind, name, verb = [*path.split("/", 4), "", "", ""][:5]
         text = request.partition("\r\n\r\n")[2]
         body = json.loads(text) if text else None

@@ -15,8 +15,9 @@ import declared
 import look
 import pytest
 from fake_docker import FakeDocker
-from fake_engine import NAME, SPEC, FakeEngine, Workload
+from fake_engine import NAME, SPEC, Departure, FakeEngine, Workload
 from other_engine import FakeOther
+from process import ENGINE_LEFT
 
 NEXT, PREVIOUS = f"{NAME}.next", f"{NAME}.previous"
 OLD = "e" * 64
@@ -69,6 +70,30 @@ def test_where_there_is_none_it_is_made_with_the_administrators_environment(help
     made = helper.workloads[NAME]
     assert (made.image, made.environment) == ("nginx:1", {"A": "1", "B": "3 and more"})
     assert list(helper.workloads) == [NAME] and made.specification != SPEC
+
+
+@pytest.mark.parametrize(("has_left", "status"), [(True, ENGINE_LEFT), (False, 1)])
+def test_where_the_engine_goes_away_while_it_is_made_the_start_is_worth_another_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_left: bool, status: int,
+) -> None:
+    engine = FakeDocker(tmp_path)
+    engine.put_command(monkeypatch)
+    helper = Helper(engine, tmp_path, monkeypatch)
+    del helper.workloads[NAME]
+    hear = engine.hear
+
+    def hear_last(word: str) -> None:
+        hear(word)
+        if word == "make" and engine.asked.count("make") == 1:
+            if has_left:
+                engine.goes_away()
+                engine.comes_back()
+            raise Departure
+
+    monkeypatch.setattr(engine, "hear", hear_last)
+    assert helper.call("wake") == status
+    assert helper.call("wake") == 0 and helper.specifications() == {NAME: "f"}
+    engine.close()
 
 
 @pytest.mark.parametrize("verb", ["create", "wake"])
@@ -226,7 +251,7 @@ def test_one_that_is_paused_is_stopped(helper: Helper) -> None:
 def test_without_an_engine_nothing_is_lost(helper: Helper, capfd: pytest.CaptureFixture[str]) -> None:
     engine = helper.engine.engine()
     helper.engine.goes_away()
-    assert [helper.call(verb) for verb in ("create", "wake", "stop", "remove")] == [0, 1, 0, 0]
+    assert [helper.call(verb) for verb in ("create", "wake", "stop", "remove")] == [0, ENGINE_LEFT, 0, 0]
     said = capfd.readouterr().err
     assert f"no {engine.title} engine answers on {engine.place}; the first connection creates the container\n" in said
     assert f"remove it with: {engine.remove_by_hand([NEXT, NAME, PREVIOUS])}\n" in said

@@ -18,9 +18,9 @@ import pytest
 import run
 import run_life
 import vigil
-from engines import docker, docker_api
+from engines import EngineLeft, docker, docker_api
 from fake_engine import NAME
-from process import Failure
+from process import ENGINE_LEFT, Failure
 from run_host import ENGINES, LISTENED_TO, Host, until
 
 
@@ -203,6 +203,39 @@ def test_a_start_over_which_the_engine_goes_away_is_asked_for_again(host: Host, 
 
     assert host.run(script) == 0
     assert host.told == [] and outcome.last_end()[0] == 0
+
+
+def test_a_container_that_is_being_made_when_the_engine_goes_away_is_made_once_it_is_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workload = host.engine.workloads.pop(NAME)
+    attempts = []
+
+    def make() -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise EngineLeft("it went away")
+        host.engine.workloads[NAME] = workload
+
+    monkeypatch.setattr(run, "make_container", make)
+
+    def script(client: Any) -> None:
+        awake(client)
+        host.engine.exits(0)
+
+    assert host.run(script) == 0
+    assert len(attempts) == 2 and host.told == [] and outcome.last_end()[0] == 0
+
+
+@pytest.mark.parametrize(("status", "error"), [(1, children.Told), (ENGINE_LEFT, EngineLeft)])
+def test_whether_the_engine_went_away_while_the_container_was_made_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception],
+) -> None:
+    monkeypatch.setattr(children, "HERE", str(tmp_path))
+    (tmp_path / "container").write_text(f"#!/bin/sh\necho 'ondemand-x: for a reason' >&2; exit {status}\n")
+    (tmp_path / "container").chmod(0o755)
+    with pytest.raises(error, match="^for a reason$"):
+        children.make_container()
 
 
 def test_clients_of_a_start_are_held_while_the_engine_restarts_and_the_container_is_started_again(

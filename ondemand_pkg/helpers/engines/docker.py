@@ -8,7 +8,7 @@ import os
 
 from process import Failure, say, show
 
-from engines import Command, Engine, EngineDown, EngineError, Seen
+from engines import Command, Engine, EngineDown, EngineError, EngineLeft, Seen
 from engines.docker_api import Api, Events, Pieces, Refused, Request, Stream, blocks, checked, read_head
 from engines.processes import descriptor_of_end, is_alive
 
@@ -243,11 +243,13 @@ class Docker(Engine):
     def command(self, arguments: "List[str]", what_failed: "str", stdin: "Any" = None) -> "None":
         """Run the engine's command; it keeps the lock should this process be killed, and its progress is shown on a terminal.
 
-        Registries and images have a part in what it writes, so it has no terminal of its own.
+        Registries and images have a part in what it writes, so it has no terminal of its own.  Raises Failure where the command
+        fails, EngineLeft where that is because the engine went away.
         """
         import subprocess
         import sys
 
+        presence = self.presence()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(self.SETTINGS)}
         environ.setdefault("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         environ.setdefault("HOME", "/root")  # the registry logins of root
@@ -270,9 +272,15 @@ class Docker(Engine):
                     show(lines[:1])
                 lines = lines[-1:] + [line]
             data = done.stderr.readline(LONGEST_LINE)
-        if done.wait():
+        failed = done.wait() != 0
+        # Whoever answers after a failure is the engine as before, or the next one, before which that one had to end.
+        has_left = failed and presence is not None and (not self.answers() or presence.has_left())
+        if presence is not None:
+            presence.close()
+        if failed:
             is_hint = bool(lines) and lines[-1].startswith(("See '", "Run '"))
-            raise Failure("{}: {}".format(what_failed, lines[0 if is_hint else -1] if lines else "it gives no reason"))
+            reason = "{}: {}".format(what_failed, lines[0 if is_hint else -1] if lines else "it gives no reason")
+            raise EngineLeft(reason) if has_left else Failure(reason)
         if shows_all:
             show(lines)
 
