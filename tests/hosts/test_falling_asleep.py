@@ -60,7 +60,14 @@ stop_timeout = "2s"
 [container.plain]
 image       = "servers:1"
 ports       = ["8026:80"]
+
+[container.large]
+image       = "servers:1"
+ports       = ["8027:80"]
+volumes     = ["large:/usr/share"]  # all of it is copied into the volume when the container is made
 """
+LATE = "/run/systemd/system/containerd.service.d/late.conf"
+ENGINE_PATIENCE = 100.0  # seconds: an engine that has lost containerd waits for it, and for the end of each container, twice 10
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -114,6 +121,47 @@ def test_a_container_that_was_renamed_while_it_was_awake_falls_asleep_and_anothe
     site.sh("until [ $(docker inspect -f '{{.State.Status}}' elsewhere) = exited ]; do sleep 0.1; done", timeout=60)
     assert site.clients(8, ("127.0.0.1", 8021)) == ["HTTP/1.0 200 OK"] * 8
     site.run("docker", "rm", "elsewhere")
+
+
+@pytest.fixture
+def late_containerd(site: Machine) -> Iterator[None]:
+    """Let containerd be away for 12 seconds where it is killed."""
+    site.write(LATE, "[Service]\nRestartSec=12\n")
+    site.sh("systemctl daemon-reload")
+    yield
+    site.sh(f"rm {LATE}; systemctl daemon-reload; systemctl start containerd docker")
+
+
+@pytest.mark.usefixtures("late_containerd")
+def test_containers_that_fall_asleep_while_containerd_is_away_end_and_wake_for_the_next_client(site: Machine) -> None:
+    units = "ondemand-stop0-container ondemand-pause0-container"
+    said = site.sh(f"""
+        for port in 8021 8023; do curl -sS -o /dev/null -w '%{{http_code}}\n' http://127.0.0.1:$port/ & done; wait
+        kill -9 $(systemctl show -P MainPID containerd); systemctl is-active {units}
+        sleep 3; systemctl is-active containerd
+    """, check=False)
+    assert said.split() == ["200", "200", "active", "active", "activating"], "idle for three times as long as that takes"
+    with ThreadPoolExecutor() as pool:
+        held = [pool.submit(site.clients, 4, ("127.0.0.1", port), limit=ENGINE_PATIENCE) for port in (8021, 8023)]
+        assert [clients.result() for clients in held] == [["HTTP/1.0 200 OK"] * 4] * 2
+    for name in ("stop0", "pause0"):
+        site.sh(f"while docker ps --filter name={name} --filter status=running | grep -q {name}; do sleep 0.1; done", timeout=60)
+    for port in (8021, 8023):
+        assert site.clients(4, ("127.0.0.1", port), limit=LONGEST) == ["HTTP/1.0 200 OK"] * 4
+
+
+@pytest.mark.parametrize("how", ["systemctl restart docker.service", "systemctl kill --signal=KILL docker.service"],
+                         ids=["restart", "kill"])
+def test_clients_are_held_while_the_engine_restarts_over_making_the_container(site: Machine, how: str) -> None:
+    site.sh("systemctl stop ondemand-large-container; docker rm -f ondemand-large ondemand-large.next; docker volume rm large; "
+            "rm -rf /var/lib/ondemand/volumes/large; systemctl reset-failed docker.service docker.socket", check=False)
+    with ThreadPoolExecutor(1) as pool:
+        outcomes = pool.submit(site.clients, 50, ("127.0.0.1", 8027), limit=90)
+        site.sh(f"until pgrep -f 'create --name=ondemand-large' && [ -n \"$(find /var/lib/docker/volumes/large/_data -mindepth 2 "
+                f"-print -quit 2>/dev/null)\" ]; do sleep 0.02; done; {how}", timeout=60)
+        assert outcomes.result() == ["HTTP/1.0 200 OK"] * 50
+    if "KILL" in how:  # else it may make the container before it ends
+        assert "the engine went away while the container was starting" in site.journal("ondemand-large-container")
 
 
 def is_reset(answers: list[str]) -> bool:
