@@ -88,6 +88,14 @@ class Container:
             raise Foreign(self.engine, name)
         return seen
 
+    def living(self, name: "str") -> "Optional[Seen]":
+        """Return the same, None where it can't be started any more, which is removed then; its volumes stay."""
+        seen = self.look(name)
+        if seen is None or not seen.is_spoilt:
+            return seen
+        self.engine.remove(name)
+        return None
+
     def is_declared(self, seen: "Optional[Seen]") -> "bool":
         return seen is not None and seen.specification == self.declaration.spec
 
@@ -99,11 +107,11 @@ class Container:
         back to it.  Killed at any point, the next call goes on from there.  ``may_stop`` tells whether a running one
         may be stopped for it.
         """
-        current = self.look(self.name)
+        current = self.living(self.name)
         if self.is_declared(current):
             return True
-        previous = self.look(self.previous)
-        if not self.is_declared(self.look(self.next)):
+        previous = self.living(self.previous)
+        if not self.is_declared(self.living(self.next)):
             self.drop_next()
             previous = self.look(self.previous)
             if self.is_declared(previous):
@@ -122,7 +130,7 @@ class Container:
 
     def ensure_for_client(self) -> "None":
         """Make the workload be there while a client waits: what would take minutes is not begun where there is one."""
-        current = self.look(self.name)
+        current = self.living(self.name)
         if current is None:
             self.ensure(may_stop=True)
             return

@@ -209,7 +209,7 @@ class Run:
         """Return what the engine knows of the workload, None where it is not the declared one."""
         self.specification = specification(read_environment(), hosts())
         found = self.engine.peek(WORKLOAD)
-        return found if found is not None and found.specification == self.specification else None
+        return found if found is not None and (found.specification, found.is_spoilt) == (self.specification, False) else None
 
     def is_declared(self) -> "bool":
         return specification(read_environment(), hosts()) == self.specification

@@ -189,7 +189,8 @@ class FakeDocker(FakeEngine):
         started = datetime.datetime.fromtimestamp(workload.started, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {
             "Id": workload.identity,
-            "State": {"Running": workload.is_running, "Paused": workload.is_paused, "Pid": int(workload.life or 0),
+            "State": {"Running": workload.is_running, "Paused": workload.is_paused, "Dead": workload.is_spoilt,
+                      "Pid": int(workload.life or 0),
                       "ExitCode": workload.status, "OOMKilled": workload.out_of_memory,
                       "StartedAt": started if workload.started else "0001-01-01T00:00:00Z"},
             "Config": {"Tty": False, "Labels": {"ondemand.spec": workload.specification}, **check, **self.config},

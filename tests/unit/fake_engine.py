@@ -39,6 +39,7 @@ class Workload:
     specification: str = SPEC
     is_running: bool = False
     is_paused: bool = False
+    is_spoilt: bool = False  # it can't be started any more
     status: int = 0
     out_of_memory: bool = False
     started: float = 0.0

@@ -96,6 +96,22 @@ def test_where_the_engine_goes_away_while_it_is_made_the_start_is_worth_another_
     engine.close()
 
 
+@pytest.mark.parametrize("name", [NAME, NEXT])
+@pytest.mark.parametrize("verb", ["create", "wake"])
+def test_one_that_the_engine_has_made_in_part_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, name: str,
+) -> None:
+    engine = FakeDocker(tmp_path)
+    engine.put_command(monkeypatch)
+    helper = Helper(engine, tmp_path, monkeypatch)
+    spoilt = Workload(is_spoilt=True)
+    del helper.workloads[NAME]
+    helper.workloads[name] = spoilt
+    assert helper.call(verb) == 0
+    assert helper.specifications() == {NAME: "f"} and helper.workloads[NAME] is not spoilt
+    engine.close()
+
+
 @pytest.mark.parametrize("verb", ["create", "wake"])
 def test_what_is_there_as_declared_stays(helper: Helper, verb: str) -> None:
     before = dataclasses.replace(helper.workloads[NAME])

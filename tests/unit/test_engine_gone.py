@@ -19,6 +19,7 @@ import run
 import run_life
 import vigil
 from engines import EngineLeft, docker, docker_api
+from fake_docker import FakeDocker
 from fake_engine import NAME
 from process import ENGINE_LEFT, Failure
 from run_host import ENGINES, LISTENED_TO, Host, until
@@ -225,6 +226,20 @@ def test_a_container_that_is_being_made_when_the_engine_goes_away_is_made_once_i
 
     assert host.run(script) == 0
     assert len(attempts) == 2 and host.told == [] and outcome.last_end()[0] == 0
+
+
+def test_a_container_that_the_engine_has_made_in_part_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(FakeDocker(tmp_path), tmp_path, monkeypatch)
+    host.engine.workload.is_spoilt = True
+    monkeypatch.setattr(run, "make_container", lambda: setattr(host.engine.workload, "is_spoilt", False))
+
+    def script(client: Any) -> None:
+        awake(client)
+        assert not host.engine.workload.is_spoilt
+        host.engine.exits(0)
+
+    assert host.run(script) == 0
+    host.close()
 
 
 @pytest.mark.parametrize(("status", "error"), [(1, children.Told), (ENGINE_LEFT, EngineLeft)])

@@ -24,7 +24,7 @@ class Seen:
 
     def __init__(self, is_running: "bool", is_paused: "bool", specification: "str", life: "str" = "", started: "float" = 0.0,
                  status: "int" = 0, out_of_memory: "bool" = False, volumes: "Sequence[Tuple[str, str]]" = (),
-                 known: "Any" = None, identity: "str" = "") -> "None":
+                 known: "Any" = None, identity: "str" = "", is_spoilt: "bool" = False) -> "None":
         self.is_running = is_running  # paused or not
         self.is_paused = is_paused
         self.specification = specification  # the digest of what it was made from
@@ -35,6 +35,7 @@ class Seen:
         self.volumes = volumes  # (name, path inside) of the volumes that the engine has named by itself
         self.known = known  # the engine's own
         self.identity = identity  # what it is called for ever; its name may be given to another one
+        self.is_spoilt = is_spoilt  # it can't be started any more: the engine made or removed only a part of it
 
 
 class Pending:

@@ -73,7 +73,8 @@ class Docker(Engine):
         return Seen(state["Running"], state["Paused"], (found["Config"].get("Labels") or {}).get(LABEL, ""),
                     str(state["Pid"]) if state["Running"] else "", began(state["StartedAt"]), state["ExitCode"],
                     # The engine says so of every process inside; that of the container itself has this status then.
-                    bool(state.get("OOMKilled")) and state["ExitCode"] == 137, volumes, found, str(found["Id"]))
+                    bool(state.get("OOMKilled")) and state["ExitCode"] == 137, volumes, found, str(found["Id"]),
+                    bool(state.get("Dead")))
 
     def peek(self, name: "str") -> "Optional[Seen]":
         status, body = self.api.ask("GET", OF_CONTAINER.format(name) + "/json")
@@ -84,7 +85,7 @@ class Docker(Engine):
         label, identity = (body.partition('"{}":"'.format(key).encode("ascii"))[2].partition(b'"')[0].decode("utf-8", "replace")
                            for key in (LABEL, "Id"))
         return Seen(b'"Running":true' in body, b'"Paused":true' in body, label, known={"Config": {"Tty": b'"Tty":true' in body}},
-                    identity=identity)
+                    identity=identity, is_spoilt=b'"Dead":true' in body)
 
     def is_alive(self, life: "str") -> "bool":
         return is_alive(int(life))
