@@ -14,7 +14,7 @@ from pathlib import Path
 TURN = Path(__file__).with_name("turn.py")
 CHANNEL = "/run/search/turns"
 STEP, SPAWN = 0.001, 0.02  # seconds of the search's clock that a turn takes, and until a program has begun
-PATIENCE = 20.0  # real seconds until a process that neither waits nor ends is a fault of the search
+PATIENCE = 60.0  # real seconds until a process that neither waits nor ends is a fault of the search
 FOR_EVER = float("inf")
 SAID = Path("/run/search/said")
 

@@ -21,7 +21,8 @@ from ondemand_pkg.package import Kind
 from .scenarios import SCENARIOS
 
 TOP = Path(__file__).parents[2]
-TOOLS = ("unshare", "mount", "ip")
+TOOLS = ("setpriv", "unshare", "mount", "ip")
+ENDS_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 NO_LIMIT = 10**9
 # A container that no image is needed for: nothing starts it but a fake engine.
@@ -83,8 +84,9 @@ def search(package: Path, scenario: str, deviations: int = 1, most_orders: int =
     about = {"packages": [str(package), str(upgrade or package)], "scenario": scenario, "deviations": deviations,
              "most_orders": most_orders, "most_faults": most_faults}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TOP, TOP / "tests", TOP / "tests/unit")))}
-    done = subprocess.run(["unshare", *NAMESPACES, sys.executable, "-m", "search.inside", json.dumps(about)], cwd=TOP,
-                          env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*ENDS_WITH_PARENT, "unshare", *NAMESPACES, sys.executable, "-m", "search.inside", json.dumps(about)], cwd=TOP,
+        env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the search ended with {done.returncode}: {done.stderr[-3000:]}")
     return Found(**json.loads(done.stdout))
