@@ -24,9 +24,9 @@ def read(path: str | Sequence[str], environ: Mapping[str, str], allow_outside: b
          profiles: Sequence[str] = (), offline: bool = True) -> tuple[list[Draft], list[Note]]:
     """Return the drafts of a Quadlet file, or of a Compose project of one or several files, and notes that belong to none.
 
-    ``allow_outside`` lets a Compose file name files outside its directory; ``profiles`` are those of Compose that are wanted, all
-    where there are none; unless ``offline``, this machine's engine is asked which ports an image exposes.  Raises OndemandError
-    for what is neither, and where nothing of it can be woken.
+    ``allow_outside`` lets files name, and link to, files outside their directory; ``profiles`` are those of Compose that are
+    wanted, all where there are none; unless ``offline``, this machine's engine is asked which ports an image exposes.  Raises
+    OndemandError for what is neither, and where nothing of it can be woken.
     """
     paths = [path] if isinstance(path, str) else list(path)
     for one in paths:
@@ -34,7 +34,7 @@ def read(path: str | Sequence[str], environ: Mapping[str, str], allow_outside: b
             if len(paths) > 1:
                 raise OndemandError(f"{one}: only Compose files can be given together; import it alone, or the directory of all "
                                     "Quadlet files")
-            return quadlet_project.read(one)
+            return quadlet_project.read(one, allow_outside)
         if one.endswith((".toml", ".json")) or re.search(r"(?:^|/)(?:Docker|Container)file[^/]*$", one):
             raise OndemandError(f"{one}: neither a Compose file (.yaml, .yml) nor a Quadlet file (.container); for an image use "
                                 "'ondemand-pkg init IMAGE'")

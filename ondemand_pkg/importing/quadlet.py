@@ -14,6 +14,7 @@ from ondemand_pkg.errors import DeclarationError, Fault
 from ondemand_pkg.importing import health_checks
 from ondemand_pkg.importing.draft import Draft, name_of
 from ondemand_pkg.importing.notes import Weight
+from ondemand_pkg.importing.quadlet_files import OUTSIDE
 from ondemand_pkg.importing.run_options import RunOptions, Source, take_words
 from ondemand_pkg.importing.unit_files import Assignment, Unit, with_variables, words
 
@@ -81,10 +82,12 @@ class QuadletContainer:
             raise DeclarationError([Fault(unit.path, 0, "", "the section [Container] has no Image=", "write one")])
         self.service = unit.service("Container")
         self.draft = Draft(name_of(self.service))
-        self.run = RunOptions(self.draft, Path(unit.path).resolve().parent, is_docker=False)
+        self.run = RunOptions(self.draft, Path(unit.path).parent.resolve(), is_docker=False)
         self.known_networks: set[str] = set()  # by the names of their files
         # The name that the other engine gives the container, those by which others find it, and the networks where they do.
-        self.container_name = self._expanded(unit.last("Container", "ContainerName")) or f"systemd-{self.service}"
+        template, at, instance = self.service.partition("@")
+        self.container_name = self._expanded(unit.last("Container", "ContainerName")) or (
+            f"systemd-{template}_{instance}" if at else f"systemd-{self.service}")
         self.names = [self.container_name, *(one.value for one in unit.all("Container", "NetworkAlias"))]
         self.networks = {one.value.partition(":")[0] for one in unit.all("Container", "Network")}
         self._variables: dict[str, str] = {}
@@ -94,7 +97,7 @@ class QuadletContainer:
     def convert(self, resource: Resource) -> None:
         """Fill the draft; ``resource`` says what a name of another Quadlet file, such as data.volume, stands for."""
         for path in self.unit.outside:
-            self.draft.note(path, "link", "it leads out of the directory, and was not read")
+            self.draft.note(path, "link", OUTSIDE, Weight.LOSS)
         for one in self.unit.assignments:
             if one.section != "Container":
                 self._other(one)

@@ -19,16 +19,15 @@ from ondemand_pkg.importing import health_checks, ports
 from ondemand_pkg.importing.draft import IDLE, Draft, name_of
 from ondemand_pkg.importing.notes import Note, Weight
 from ondemand_pkg.importing.quadlet import QuadletContainer, is_true
+from ondemand_pkg.importing.quadlet_files import KINDS, QuadletFiles, is_template, template_of
 from ondemand_pkg.importing.run_options import Source
 from ondemand_pkg.importing.unit_files import Assignment, Unit
 
-KINDS = ("container", "pod", "volume", "network", "image", "build", "kube")
 _STRONG = ("Requires", "BindsTo", "Requisite", "Wants", "Upholds")  # what a container needs; After= alone only orders
 _OF_POD = {"PublishPort": "--publish", "AddHost": "--add-host", "DNS": "--dns", "DNSOption": "--dns-option",
            "DNSSearch": "--dns-search", "HostName": "--hostname", "ShmSize": "--shm-size"}  # what its first container takes over
 _LEFT_OUT = ("a connection wakes a container: it publishes no TCP port, and neither an exposed one nor its health check says "
              "where it listens; write PublishPort=")
-_MOST_FILES = 2000
 
 
 def is_quadlet(path: str) -> bool:
@@ -38,15 +37,16 @@ def is_quadlet(path: str) -> bool:
     return path.rpartition(".")[2] in KINDS
 
 
-def read(path: str) -> tuple[list[Draft], list[Note]]:
+def read(path: str, allow_outside: bool = False) -> tuple[list[Draft], list[Note]]:
     """Return the drafts of a `.container` file or of a directory, and notes that belong to none of them.
 
-    Raises OndemandError where no container is left that a connection can wake.
+    Unless ``allow_outside``, links that lead out of the directory are not followed.  Raises OndemandError where no container is
+    left that a connection can wake.
     """
     if not os.path.isdir(path) and not path.endswith(".container"):
         raise OndemandError(f"{path}: only .container files of Quadlet, and directories with them, can be imported; import the "
                             "directory")
-    project = Project(path)
+    project = Project(path, allow_outside)
     drafts = project.drafts()
     if not drafts:
         if project.is_one:
@@ -58,50 +58,63 @@ def read(path: str) -> tuple[list[Draft], list[Note]]:
 class Project:
     """The units of a directory, or one of them, and the drafts that they become."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, allow_outside: bool = False) -> None:
         self.path = path
-        self.is_one = not os.path.isdir(path)
-        self.notes: list[Note] = []
-        self._directory = Path(path).parent if self.is_one else Path(path)
-        self._files = {file.name: file for file in self._found()}
-        self._units: dict[str, Unit] = {}
-        names = [Path(path).name] if self.is_one else [name for name in sorted(self._files) if name.endswith(".container")]
+        self._files = QuadletFiles(path, allow_outside)
+        self.is_one = self._files.is_one
+        self.notes = self._files.notes
         self.containers: list[QuadletContainer] = []
         self._by_unit: dict[str, QuadletContainer] = {}
         self._called: dict[str, str] = {}  # the declared name of each container, by that which the other engine gives it
+        names = [Path(path).name] if self.is_one else [name for name in sorted(self._files.paths) if name.endswith(".container")]
         for name in names:
-            try:
-                unit = Unit(path) if self.is_one else self._unit(name)
-                if unit is not None:
-                    self.containers.append(QuadletContainer(unit))
-            except DeclarationError as error:
-                if self.is_one:
-                    raise
-                self.notes += [Note(f"{fault.path}:{fault.line}", "left out", fault.message) for fault in error.faults]
+            if not is_template(name):
+                self._take(name)
+        self._instantiate([name for name in names if is_template(name)])
 
-    def _found(self) -> Iterator[Path]:
-        """Yield the Quadlet files of the directory, where all are wanted also those below it; none that a link leads out."""
-        inside = self._directory.resolve()
-        count = 0
-        for top, directories, files in os.walk(self._directory):
-            directories[:] = [] if self.is_one else sorted(name for name in directories if not name.endswith(".d"))
-            for name in sorted(files):
-                if name.rpartition(".")[2] not in KINDS:
-                    continue
-                file = Path(top) / name
-                count += 1
-                if count > _MOST_FILES:
-                    raise OndemandError(f"{self.path}: more than {_MOST_FILES} Quadlet files; import a part of them")
-                if file.resolve().is_relative_to(inside):
-                    yield file
-                elif not self.is_one:
-                    self.notes.append(Note(str(file), "link", "it leads out of the directory, and was not read; import it by "
-                                                              "itself"))
+    def _take(self, name: str) -> None:
+        """Read a container; in a directory, one that can't be read is left out."""
+        try:
+            unit = self._files.unit(name)
+            assert unit is not None
+            self.containers.append(QuadletContainer(unit))
+        except DeclarationError as error:
+            if self.is_one:
+                raise
+            self.notes += [Note(f"{fault.path}:{fault.line}", "left out", fault.message, Weight.LOSS) for fault in error.faults]
 
-    def _unit(self, name: str) -> Unit | None:
-        if name not in self._units and name in self._files:
-            self._units[name] = Unit(str(self._files[name]))
-        return self._units.get(name)
+    def _instantiate(self, templates: Sequence[str]) -> None:
+        """Read the instances of templates that systemd would make: by [Install], and those that another unit needs."""
+        instances = {template: [one.unit.file_name for one in self.containers if template_of(one.unit.file_name) == template]
+                     for template in templates}
+        for template, found in instances.items():
+            if default := self._default_instance(template):
+                found.append(template.replace("@.", f"@{default}."))
+        looked_at = 0
+        while True:
+            for name in [name for template in templates for name in dict.fromkeys(instances[template])]:
+                if name not in {one.unit.file_name for one in self.containers}:
+                    self._take(name)
+            for one in self.containers[looked_at:]:
+                for name, where in one.dependencies():
+                    needed = name.removesuffix(".service") + ".container"
+                    if template_of(needed) in instances and template_of(needed) != needed and where.key in _STRONG:
+                        instances[template_of(needed)].append(needed)
+            if looked_at == len(self.containers):
+                break
+            looked_at = len(self.containers)
+        for template in [template for template, found in instances.items() if not found]:
+            text = f"a template becomes a container for each link to it: link it as {template.replace('@.', '@INSTANCE.')}"
+            if self.is_one:
+                raise OndemandError(f"{self.path}: {text}, and import that")
+            self.notes.append(Note(str(self._files.paths[template]), "left out", text, Weight.LOSS))
+
+    def _default_instance(self, template: str) -> str:
+        try:
+            unit = self._files.unit(template)
+        except DeclarationError:
+            return ""  # it is reported where it is an instance's
+        return unit.last("Install", "DefaultInstance") if unit is not None else ""
 
     # --- the way of all containers -----------------------------------------------------------------------------
 
@@ -118,7 +131,7 @@ class Project:
         for one in self.containers:
             one.run.container = lambda name: f"ondemand-{self._called.get(name) or name_of(name)}"
             if not self.is_one:
-                one.known_networks = {name for name in self._files if name.endswith(".network")}
+                one.known_networks = {name for name in self._files.paths if name.endswith(".network")}
             one.convert(self._resource(one))
 
     def drafts(self) -> list[Draft]:
@@ -137,13 +150,13 @@ class Project:
         for one in woken:
             one.draft.keep_what_is_valid(one.unit.path)
             one.draft.values["idle"] = IDLE
-            one.draft.stack = "" if self.is_one else self._directory.resolve().name
+            one.draft.stack = "" if self.is_one else self._files.directory.name
         if len(woken) < len(self.containers) and not self.is_one:
             self._count(woken)
-        for name in sorted(self._files):
+        for name in sorted(self._files.paths):
             if name.endswith(".kube") and not self.is_one:
-                self.notes.append(Note(str(self._files[name]), "[Kube]", "import its containers one by one: 'import -- podman "
-                                                                         "run ...'"))
+                self.notes.append(Note(str(self._files.paths[name]), "[Kube]",
+                                       "import its containers one by one: 'import -- podman run ...'"))
         return [one.draft for one in woken if "ports" in one.draft.values]
 
     def _count(self, woken: Sequence[QuadletContainer]) -> None:
@@ -170,7 +183,7 @@ class Project:
             kind = name.rpartition(".")[2]
             if kind not in ("volume", "network", "image", "build", "container") or "/" in name:
                 return name
-            unit = self._unit(name)
+            unit = self._files.unit(name)
             if unit is None:
                 one.note(where, f"there is no file {name} beside this one; import the directory that has it")
                 stem = name.removesuffix(f".{kind}")
@@ -200,13 +213,13 @@ class Project:
                 if line.section == section and line.key not in ("VolumeName", "ServiceName"):
                     one.draft.note(line.place, f"[{section}] {line.key}=", "create the volume with this on each host first: "
                                                                              "'docker volume create'")
-            return unit.last(section, "VolumeName") or f"systemd-{unit.name}"
+            return _resource_name(one, unit, unit.last(section, "VolumeName"))
         for line in unit.all(section, "Internal"):
             note = Note(line.place, "[Network] Internal=", "this isolation is lost: on the engine's bridge containers reach "
                         "other networks, and any container of the host reaches them", Weight.LOSS)
             if is_true(line.value) and note not in self.notes:
                 self.notes.append(note)
-        return unit.last(section, "NetworkName") or f"systemd-{unit.name}"
+        return _resource_name(one, unit, unit.last(section, "NetworkName"))
 
     # --- pods --------------------------------------------------------------------------------------------------
 
@@ -215,12 +228,12 @@ class Project:
         pods: dict[str, list[QuadletContainer]] = {}
         for one in self.containers:
             for where in one.unit.all("Container", "Pod")[-1:]:
-                if self._unit(where.value) is None:
+                if self._files.unit(where.value) is None:
                     one.note(where, f"there is no file {where.value} beside this one; import the directory that has it")
                 else:
                     pods.setdefault(where.value, []).append(one)
         for name, members in pods.items():
-            unit = self._unit(name)
+            unit = self._files.unit(name)
             assert unit is not None
             if self.is_one and len(members) == 1:
                 members[0].draft.remark("", f"It is of the pod {name}: containers in one pod share localhost.")
@@ -297,9 +310,9 @@ class Project:
         for one in self.containers:
             for name, where in one.dependencies():
                 beside = name.removesuffix(".service") + ".container"
-                if self.is_one and beside in self._files and where.key in _STRONG:
+                if self.is_one and beside in self._files.paths and where.key in _STRONG:
                     one.note(where, f"{name} is {beside}; import the directory to have it woken first")
-                elif where.key not in ("Before", "PartOf") and beside not in self._files and name not in self._files:
+                elif where.key not in ("Before", "PartOf") and beside not in self._files.paths and name not in self._files.paths:
                     one.note(where, "the package has units of its own; 'systemctl edit ondemand-{name}-container' adds to them",
                              Weight.ROUTINE)
         arrived = {one.draft.name: one for one in woken}
@@ -360,6 +373,12 @@ class Project:
                 continue
             taken.add(inside)
             one.draft.add("ports", f"{ports.BRIDGE}:{inside}:{inside}")
+
+
+def _resource_name(one: QuadletContainer, unit: Unit, text: str) -> str:
+    """Return the name of what a unit makes, as the container's command has it: its specifiers are those of the container."""
+    text = text or (f"systemd-{unit.name[:-1]}-%i" if "@" in unit.name else f"systemd-{unit.name}")
+    return one.unit.expanded(text, one.service)[0]
 
 
 def _published(text: str) -> list[ports.Published]:

@@ -7,6 +7,7 @@ file or command line it was.  Source: docker-run(1), podman-run(1).
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -206,7 +207,7 @@ class RunOptions:
             origin = f"{self.draft.name}-{name_of_path(mount.target)}"
             self.note(named, f"an anonymous volume would be lost with its container; named {origin} here")
         elif origin.startswith("."):
-            origin = str((self.base / origin).resolve())
+            origin = os.path.normpath(self.base / origin)
             self.note(named, f"it is {origin} in the declaration; put it there on each host")
         elif origin.startswith("~"):
             self.note(named, "~ is the home of whoever runs the command; write the path that is meant", Weight.LOSS)

@@ -7,7 +7,7 @@ file a value was.  Source: systemd.syntax(7), systemd.unit(5), systemd.service(5
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ondemand_pkg.errors import DeclarationError, Fault
@@ -53,18 +53,13 @@ class Assignment:
 class Unit:
     """One unit with its drop-ins; an empty assignment has taken back those above it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, drop_ins: Sequence[str] = (), file_name: str = "") -> None:
+        """Read a file and then its drop-ins; ``file_name`` is that of an instance, where the file is its template."""
         self.path = path
-        self.file_name = Path(path).name
+        self.file_name = file_name or Path(path).name
         self.name, _, self.kind = self.file_name.rpartition(".")
-        found = list(_assignments(path))
-        inside = Path(path).parent.resolve()
-        self.outside: list[str] = []  # drop-ins that a link leads out of the directory, which are not read
-        for drop_in in _drop_ins(Path(path)):
-            if drop_in.resolve().is_relative_to(inside):
-                found += _assignments(str(drop_in))
-            else:
-                self.outside.append(str(drop_in))
+        self.outside: list[str] = []  # drop-ins that are outside the directory, and are not read
+        found = [one for part in (path, *drop_ins) for one in _assignments(part)]
         if sum(1 + len(one.value.split()) for one in found) > _MOST_WORDS:
             raise DeclarationError([Fault(path, 0, "", f"more than {_MOST_WORDS} lines and words", "import a smaller file")])
         last_reset = {(one.section, one.key): index for index, one in enumerate(found) if not one.value}
@@ -176,17 +171,13 @@ def _numbered(escape: re.Match[str]) -> str:
     return chr(number) if 0 < number < 0x110000 else escape[0]
 
 
-def _drop_ins(path: Path) -> list[Path]:
-    """Return the drop-ins of a unit in the order in which they are read; of one name the most particular counts."""
-    name, _, kind = path.name.rpartition(".")
-    template, at, _ = name.partition("@")
+def drop_in_directories(file_name: str) -> list[str]:
+    """Return the names of the directories that drop-ins of a unit are in, the most particular last."""
+    name, _, kind = file_name.rpartition(".")
+    template, at, instance = name.partition("@")
     parts = template.split("-")
-    directories = [f"{kind}.d", *(f"{'-'.join(parts[:index])}-.{kind}.d" for index in range(1, len(parts))),
-                   *([f"{template}@.{kind}.d"] if at else []), f"{path.name}.d"]
-    found: dict[str, Path] = {}
-    for directory in directories:
-        found |= {drop_in.name: drop_in for drop_in in path.parent.joinpath(directory).glob("*.conf")}
-    return [found[name] for name in sorted(found)]
+    return [f"{kind}.d", *(f"{'-'.join(parts[:index])}-.{kind}.d" for index in range(1, len(parts))),
+            *([f"{template}@.{kind}.d"] if instance else []), f"{file_name}.d"]
 
 
 def _assignments(path: str) -> Iterator[Assignment]:

@@ -304,3 +304,68 @@ def test_what_is_imported_is_what_check_takes(tmp_path: Path) -> None:
         found, notes = quadlet_project.read(str(path))
         (tmp_path / "x.toml").write_text(drafts.text(found, str(path), notes))
         assert read([str(tmp_path / "x.toml")])
+
+
+def test_a_link_to_a_template_is_a_container_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "web@.container").write_text(f"{HEAD}PublishPort=80%i:80\nEnvironment=NAME=%i\nVolume=./data:/data\n"
+                                             "Volume=store@.volume:/store\n")
+    (tmp_path / "store@.volume").write_text("[Volume]\n")
+    for number in ("81", "82"):
+        (tmp_path / f"web@{number}.container").symlink_to("web@.container")
+    found, told = imported(tmp_path)
+    assert {name: values["ports"] for name, values in found.items()} == {"web-81": ["8081:80"], "web-82": ["8082:80"]}
+    assert found["web-81"]["env"] == {"NAME": "81"}
+    assert found["web-82"]["volumes"] == [f"{tmp_path}/data:/data", "systemd-store-82:/store"]
+    assert "left out" not in told
+    one, _ = imported(tmp_path / "web@82.container")
+    assert one == {"web-82": found["web-82"] | {"volumes": [f"{tmp_path}/data:/data", "systemd-store-82:/store"]}}
+
+
+def test_a_template_alone_is_left_out_unless_something_says_its_instance(tmp_path: Path) -> None:
+    template = tmp_path / "job@.container"
+    template.write_text(f"{HEAD}PublishPort=80%i:80\n")
+    done = run(template)
+    assert done.exit_code == 1 and "link it as " in done.stderr and "job@INSTANCE.container, and import that" in done.stderr
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=1:1\n")
+    found, told = imported(tmp_path)
+    assert set(found) == {"web"} and "job@.container: left out: a template becomes a container for each link to it" in told
+    (tmp_path / "web.container").write_text(f"[Unit]\nRequires=job@83.service\n{HEAD}PublishPort=1:1\n")
+    found, told = imported(tmp_path)
+    assert found["job-83"]["ports"] == ["8083:80"] and found["web"]["requires"] == ["job-83"] and "left out" not in told
+    template.write_text(f"{HEAD}PublishPort=80%i:80\n[Install]\nWantedBy=default.target\nDefaultInstance=84\n")
+    found, _ = imported(template)
+    assert found["job-84"]["ports"] == ["8084:80"]
+    assert set(imported(tmp_path)[0]) == {"job-83", "job-84", "web"}
+
+
+def test_subdirectories_and_links_to_them_are_read_once_and_the_first_of_a_name_counts(tmp_path: Path) -> None:
+    (tmp_path / "sub/deep").mkdir(parents=True)
+    (tmp_path / "alias").symlink_to("sub")
+    (tmp_path / "sub/up").symlink_to("..")
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=1:1\n")
+    (tmp_path / "sub/web.container").write_text(f"{HEAD}PublishPort=2:2\n")
+    (tmp_path / "sub/deep/inner.container").write_text(f"{HEAD}PublishPort=3:3\nVolume=./x:/x\n")
+    (tmp_path / "linked.container").symlink_to("sub/deep/inner.container")
+    (tmp_path / "linked.container.d").mkdir()
+    (tmp_path / "linked.container.d/a.conf").write_text("[Container]\nPublishPort=\nPublishPort=4:3\n")
+    (tmp_path / "inner.container.d").mkdir()
+    (tmp_path / "inner.container.d/a.conf").write_text("[Container]\nEnvironment=A=1\n")
+    found, _ = imported(tmp_path)
+    assert {name: values["ports"] for name, values in found.items()} == {"web": ["1:1"], "inner": ["3:3"], "linked": ["4:3"]}
+    assert found["inner"]["env"] == {"A": "1"} and "env" not in found["linked"]
+    assert found["inner"]["volumes"] == [f"{tmp_path}/sub/deep/x:/x"], "a path leads from where the file is found"
+    assert found["linked"]["volumes"] == [f"{tmp_path}/x:/x"], "of a link, that is where the link is"
+
+
+def test_allow_outside_follows_links_out_of_the_directory(tmp_path: Path) -> None:
+    units, shared = tmp_path / "units", tmp_path / "shared"
+    units.mkdir()
+    (shared / "more").mkdir(parents=True)
+    (shared / "web@.container").write_text(f"{HEAD}PublishPort=80%i:80\n")
+    (shared / "more/inner.container").write_text(f"{HEAD}PublishPort=3:3\n")
+    (units / "web@81.container").symlink_to(shared / "web@.container")
+    (units / "more").symlink_to(shared / "more")
+    done = run(units)
+    assert done.exit_code == 1 and done.stderr.count("out of the directory, and was not read; --allow-outside reads it") == 2
+    done = run(units, "--allow-outside")
+    assert done.exit_code == 0 and "[container.web-81]" in done.stdout and "[container.inner]" in done.stdout
