@@ -90,7 +90,7 @@ def _write(report: Report, drafts: Sequence[Draft], notes: Sequence[Note], origi
 
     everything = [*notes, *(note for one in drafts for note in one.notes)]
     text = draft.text(drafts, origin, notes)
-    safe_file.check(text, origin, [str(note) for note in everything])
+    safe_file.check(text, origin, telling.lines(everything, report.is_verbose))
     if output is not None:
         safe_file.write(text, output, force)
     if as_json:

@@ -35,7 +35,7 @@ def read(words: Sequence[str]) -> tuple[list[Draft], list[Note]]:
     run = options_of(words)
     _find_port(run)
     run.draft.keep_what_is_valid(_PLACE)
-    if "ports" not in run.draft.values:
+    if not {"ports", "expose"} & run.draft.values.keys():
         raise OndemandError(f"{_PLACE}: {_WITHOUT_PORT}", *map(str, run.draft.notes))
     run.draft.values["idle"] = IDLE
     return [run.draft], []
@@ -72,9 +72,11 @@ def _find_port(run: RunOptions) -> None:
     """Take the port that the health check asks where none is published."""
     values = run.draft.values
     found = health_checks.ports(values.get("ready", {}).get("exec", []))
-    if "ports" not in values and not run.network and found:
-        values["ports"] = [f"{ports.BRIDGE}:{port}:{port}" for port in found]
-        run.draft.remark("ports", "It publishes none; its health check asks this one. For other containers of the host alone.")
+    if "ports" not in values and "expose" not in values and not run.network and found:
+        values["expose"] = [str(port) for port in found]
+        run.draft.remark("expose", "It publishes none; its health check asks this one. For other containers of the host alone.")
+    if said := ports.settle_readiness(values):
+        run.draft.note(_PLACE, "--publish", said)
 
 
 def _without_sudo(words: Sequence[str]) -> list[str]:

@@ -6,18 +6,18 @@ containers of a site; hides YAML and each service's keys.  Source: the Compose s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ondemand_pkg.declaration import network_values
 from ondemand_pkg.importing import compose_attendance, compose_dependencies, compose_load, compose_network, compose_ports
 from ondemand_pkg.importing import draft as drafts
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
-from ondemand_pkg.importing.compose_listen import MOST_PORTS, Listening
 from ondemand_pkg.importing.compose_namespaces import Namespaces
 from ondemand_pkg.importing.compose_network import Networks
 from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.draft import IDLE, Draft
+from ondemand_pkg.importing.listen import MOST_PORTS, Listening, Wish
 from ondemand_pkg.importing.notes import Note, Weight, named
 from ondemand_pkg.importing.ports import BRIDGE, settle_readiness
 from ondemand_pkg.importing.reach import Reach
@@ -95,7 +95,8 @@ class _Project:
         self._publish()
         if sum(len(service.published) for service in self.services.values()) > MOST_PORTS:
             self.scope.fault(EMPTY, f"more than {MOST_PORTS} ports", "split the file and import each part")
-        Listening(self.services.values(), lambda name: self.raw[name]).write()
+        Listening(Wish(service.name, service.draft, service.published, self._tell_port(service))
+                  for service in self.services.values()).write()
         for service in self.services.values():
             self._ready(service)
         self._depend()
@@ -239,6 +240,10 @@ class _Project:
         self.known[service.name] = list(dict.fromkeys(found))
         return self.known[service.name]
 
+    def _tell_port(self, service: ComposeService) -> Callable[[str, str], None]:
+        place = service.keys.get("ports", self.raw[service.name])
+        return lambda what, text: service.note(place, what, text, Weight.LOSS)
+
     def _publish(self) -> None:
         """Give each service its ports: those that it publishes, and those by which other services reach it."""
         users: dict[str, list[ComposeService]] = {name: [] for name in self.services}
@@ -290,18 +295,8 @@ class _Project:
 
     def _ready(self, service: ComposeService) -> None:
         """Take one port for enough where no health check says more: of several, some may stay silent for ever."""
-        published = [port.rpartition(":")[2] for port in service.draft.values.get("ports", ())]
-        inside = dict.fromkeys([*(port for port in published if not port.endswith("/udp")),
-                                *service.draft.values.get("expose", ())])
-        if not inside and settle_readiness(service.draft.values):
-            service.note(service.keys.get("ports", self.raw[service.name]), "ports",
-                         "it counts as ready once it is started, as no port of UDP can be asked by connecting; if datagrams get "
-                         'lost then, write ready = { udp = { send = "HEX", expect = "HEX" } }')
-        if len(inside) > 1 and "ready" not in service.draft.values:
-            service.draft.values["ready"] = {"tcp": "any"}
-            service.note(service.keys.get("ports", self.raw[service.name]), "ports",
-                         f"one of {', '.join(inside)} that listens makes it ready, as no health check says more; write those "
-                         "that clients need into ready = { tcp = [...] }")
+        if said := settle_readiness(service.draft.values):
+            service.note(service.keys.get("ports", self.raw[service.name]), "ports", said)
 
     # --- what is left out --------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from ondemand_pkg.importing.notes import Note, Weight
 
 UNKNOWN_VERSION = "0"
 IDLE = "10min"  # an imported project that never sleeps again would be half of one
+_DATA_OR_PROTECTION = {"volumes", "tmpfs", "env", "user", "cap_drop", "read_only", "ports"}
 _IN_ONE_PIECE = ("command", "entrypoint", "ready")  # a part of them alone means nothing
 # Options without a value: of others, it may be the next word.
 _FLAGS = {"--init", "--interactive", "--no-healthcheck", "--oom-kill-disable", "--privileged", "--tty"}
@@ -79,7 +80,8 @@ class Draft:
                     check(part)
                     kept.append(part)
                 except Invalid as invalid:
-                    self.note(place, f"{key} = {_brief(part)}", str(invalid.mistakes[0]))
+                    self.note(place, f"{key} = {_brief(part)}", str(invalid.mistakes[0]),
+                              Weight.LOSS if key in _DATA_OR_PROTECTION else Weight.CHANGED)
             if not kept and parts:
                 del self.values[key]
             elif len(kept) < len(parts):

@@ -7,7 +7,7 @@ Source: Compose specification, "ports"; docker-run(1), --publish.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ondemand_pkg.frozen import frozen
@@ -15,6 +15,8 @@ from ondemand_pkg.importing.yaml_lines import Located, scalar_text
 
 WOKEN_BY = ("tcp", "udp")  # the protocols that wake a container
 BRIDGE = "172.17.0.1"  # the host's address on the engine's default bridge, unless daemon.json sets another
+STARTED = ("it counts as ready once it is started, as no port of UDP can be asked by connecting; if datagrams get lost then, "
+           'write ready = { udp = { send = "HEX", expect = "HEX" } }')
 _MOST = 100  # ports of one range
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 # Servers that listen without an EXPOSE in their Compose file; the ports that IANA or their makers give them.
@@ -63,13 +65,29 @@ def long(host: str, published: str, target: str, protocol: str) -> list[Publishe
     return list(_pairs(host.strip("[]"), published, target, protocol, f"{published}:{target}"))
 
 
-def settle_readiness(values: dict[str, Any]) -> bool:
-    """Take a container of UDP ports alone for ready once it is started, where no health check says more; return whether it is."""
-    published = values.get("ports", ())
-    is_so = bool(published) and "ready" not in values and all(str(port).endswith("/udp") for port in published)
-    if is_so:
+def inside(values: Mapping[str, Any]) -> list[str]:
+    """Return the TCP ports on which a container listens for others, each once."""
+    published = [str(port).rpartition(":")[2].removesuffix("/tcp") for port in values.get("ports", ())]
+    return list(dict.fromkeys([*(port for port in published if not port.endswith("/udp")), *values.get("expose", ())]))
+
+
+def settle_readiness(values: dict[str, Any]) -> str:
+    """Say when a container is ready of which no health check says it; return what there is to be said of that, or nothing.
+
+    One port of several is enough: some may stay silent for ever.  One of UDP ports alone is ready once it is started.
+    """
+    ready = values.get("ready", {"tcp": True})
+    found = inside(values)
+    if ready == "started" or not isinstance(ready, dict) or ready.get("tcp") is not True or not (found or values.get("ports")):
+        return ""
+    if not found:
         values["ready"] = "started"
-    return is_so
+        return STARTED
+    if len(found) > 1:
+        values["ready"] = {**ready, "tcp": "any"}
+        return (f"one of {', '.join(found)} that listens makes it ready, as no health check says more; write those that clients "
+                "need into ready = { tcp = [...] }")
+    return ""
 
 
 def _pairs(host: str, listen: str, container: str, protocol: str, whole: str) -> Iterator[Published]:

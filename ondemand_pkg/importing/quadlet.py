@@ -6,7 +6,7 @@ and what options become.  Source: podman-systemd.unit(5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ondemand_pkg.engines import create_options
@@ -40,6 +40,7 @@ _WORDS = {"AddCapability": "--cap-add", "AddDevice": "--device", "DropCapability
           "LogOpt": "--log-opt", "Sysctl": "--sysctl", "UIDMap": "--uidmap"}
 _ARGUMENTS = {"EnvironmentFile": "--env-file", "Mount": "--mount", "Secret": "--secret"}
 _PAIRS = {"Annotation": "--annotation", "Environment": "--env", "Label": "--label"}
+_LEADING_TO_DATA = {"Volume", "Mount", "Tmpfs", "PublishPort", "AddDevice"}
 _SWITCHES = {"EnvironmentHost": "--env-host", "HttpProxy": "--http-proxy", "ReadOnly": "--read-only",
              "ReadOnlyTmpfs": "--read-only-tmpfs", "RunInit": "--init"}
 _SECURITY = {"Mask": "mask={}", "SeccompProfile": "seccomp={}", "SecurityLabelFileType": "label=filetype:{}",
@@ -84,11 +85,12 @@ class QuadletContainer:
         self.draft = Draft(name_of(self.service))
         self.run = RunOptions(self.draft, Path(unit.path).parent.resolve(), is_docker=False)
         self.known_networks: set[str] = set()  # by the names of their files
+        self.shares: QuadletContainer | None = None  # the network of whom it uses, in a pod
         # The name that the other engine gives the container, those by which others find it, and the networks where they do.
         template, at, instance = self.service.partition("@")
         self.container_name = self._expanded(unit.last("Container", "ContainerName")) or (
             f"systemd-{template}_{instance}" if at else f"systemd-{self.service}")
-        self.names = [self.container_name, *(one.value for one in unit.all("Container", "NetworkAlias"))]
+        self.names = [self.container_name, *(self._expanded(one.value) for one in unit.all("Container", "NetworkAlias"))]
         self.networks = {one.value.partition(":")[0] for one in unit.all("Container", "Network")}
         self._variables: dict[str, str] = {}
         for one in unit.all("Service", "Environment"):
@@ -114,9 +116,9 @@ class QuadletContainer:
                            Source(image[-1].place, "Image="))
         for one in self.unit.all("Container", "Exec")[-1:]:
             self.draft.values["command"] = [self._value(word, one) for word in one.words()]
-        self._notify()
         self.run.finish()
         self._start_limit()
+        self._notify()
 
     def options(self, resource: Resource) -> Iterator[tuple[str, str, Assignment]]:
         """Yield the options of `podman run` that the keys are, and where they are written; a switch has "true" or "false"."""
@@ -126,6 +128,8 @@ class QuadletContainer:
         for one in self.unit.assignments:
             if one.section != "Container" or (one.key not in of_many and last[one.key] is not one):
                 continue
+            if one.key == "NetworkAlias" and self.known_networks:
+                continue  # the others of its networks have it
             for option, word in self._options_of(one) or ():
                 text = self._expanded(word, one)
                 if one.key in _PAIRS:
@@ -136,6 +140,10 @@ class QuadletContainer:
                     text = self._with_resource(text, one, resource)
                     if one.key == "Network" and word.partition(":")[0] in self.known_networks:
                         continue  # the others in it are reached by the host
+                if one.key in _LEADING_TO_DATA and (unknown := with_variables(text, self._variables)[1]):
+                    self.note(one, f"{self._only_there(unknown)}; it was left out: write it into the declaration with the value "
+                                   "that is meant", Weight.LOSS)
+                    continue
                 yield option, self._value(text, one), one
         for (key, name), (text, one) in pairs.items():
             value, unknown = with_variables(text, self._variables)
@@ -199,8 +207,11 @@ class QuadletContainer:
     def _expanded(self, text: str, one: Assignment | None = None) -> str:
         """Return a text with its specifiers resolved."""
         found, doubtful = self.unit.expanded(text, self.service)
-        if doubtful and one is not None:
-            self.note(one, f"{', '.join(doubtful)} differs between hosts and users; {found!r} is in the declaration: look at it")
+        for specifier in doubtful if one is not None else ():
+            assert one is not None
+            meant = self.unit.expanded(specifier, self.service)[0]
+            self.note(one, f"{specifier} differs between hosts and users; it is {meant!r} in the declaration, as in units of the "
+                           "system: write the path that is meant")
         return found
 
     def _value(self, text: str, one: Assignment) -> str:
@@ -209,10 +220,12 @@ class QuadletContainer:
             text = self._expanded(text, one)
         found, unknown = with_variables(text, self._variables)
         if unknown:
-            self.note(one, f"the value of {', '.join(f'${name}' for name in unknown)} is known on the host "
-                           f"only{self._of_files()}; write it "
-                           f"in place of {text!r}")
+            self.note(one, f"{self._only_there(unknown)}; write it in place of {text!r}")
         return found
+
+    def _only_there(self, unknown: Sequence[str]) -> str:
+        names = ", ".join(f"${name}" for name in dict.fromkeys(unknown))
+        return f"the value of {names} is known on the host only{self._of_files()}"
 
     def _of_files(self) -> str:
         files = [one.value.lstrip("-") for one in self.unit.all("Service", "EnvironmentFile")]
@@ -228,8 +241,10 @@ class QuadletContainer:
     def _notify(self) -> None:
         for one in self.unit.all("Container", "Notify")[-1:]:
             if one.value.lower() == "healthy":
-                if "ready" not in self.draft.values:
-                    self.draft.values["ready"] = {"healthcheck": True}
+                ready = self.draft.values.get("ready", {})
+                if "exec" not in ready:  # the check is the image's
+                    self.draft.values["ready"] = {"healthcheck": True} | {
+                        key: value for key, value in ready.items() if key == "timeout"}
             elif is_true(one.value):
                 self.note(one, "the container says by itself when it is ready, which Docker does not pass on; write into ready "
                                "how else it is known")

@@ -7,23 +7,23 @@ connection can wake; hides what one file says of its container.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ondemand_pkg.declaration.fields import IMAGE
 from ondemand_pkg.declaration.values import Invalid
-from ondemand_pkg.engines import create_options, references
+from ondemand_pkg.engines import create_options
 from ondemand_pkg.errors import DeclarationError, Fault, OndemandError
 from ondemand_pkg.importing import health_checks, ports
 from ondemand_pkg.importing.draft import IDLE, Draft, name_of
+from ondemand_pkg.importing.listen import Listening, Wish
 from ondemand_pkg.importing.notes import Note, Weight
 from ondemand_pkg.importing.quadlet import QuadletContainer, is_true
 from ondemand_pkg.importing.quadlet_files import KINDS, QuadletFiles, is_template, template_of
+from ondemand_pkg.importing.quadlet_roles import STRONG, Roles, is_task
 from ondemand_pkg.importing.run_options import Source
 from ondemand_pkg.importing.unit_files import Assignment, Unit
 
-_STRONG = ("Requires", "BindsTo", "Requisite", "Wants", "Upholds")  # what a container needs; After= alone only orders
 _OF_POD = {"PublishPort": "--publish", "AddHost": "--add-host", "DNS": "--dns", "DNSOption": "--dns-option",
            "DNSSearch": "--dns-search", "HostName": "--hostname", "ShmSize": "--shm-size"}  # what its first container takes over
 _LEFT_OUT = ("a connection wakes a container: it publishes no TCP port, and neither an exposed one nor its health check says "
@@ -98,7 +98,7 @@ class Project:
             for one in self.containers[looked_at:]:
                 for name, where in one.dependencies():
                     needed = name.removesuffix(".service") + ".container"
-                    if template_of(needed) in instances and template_of(needed) != needed and where.key in _STRONG:
+                    if template_of(needed) in instances and template_of(needed) != needed and where.key in STRONG:
                         instances[template_of(needed)].append(needed)
             if looked_at == len(self.containers):
                 break
@@ -133,31 +133,46 @@ class Project:
             if not self.is_one:
                 one.known_networks = {name for name in self._files.paths if name.endswith(".network")}
             one.convert(self._resource(one))
+        by_name = {one.draft.name: one for one in self.containers}
+        for one in self.containers:
+            if one.run.network.startswith("container:"):
+                one.shares = by_name.get(self._called.get(one.run.network.removeprefix("container:"), ""))
 
     def drafts(self) -> list[Draft]:
         """Return the drafts of what a connection can wake, and note what is left out."""
         self.convert()
         self._pods()
-        for one in self.containers:
-            self._check_image(one)
-            self._ports_of(one)
-        woken = [one for one in self.containers if "ports" in one.draft.values]
-        for one in self.containers:
-            if "ports" not in one.draft.values:
-                self._leave_out(one)
-        self._dependencies(woken)
-        self._names(woken)
-        for one in woken:
+        self.containers = [one for one in self.containers if self._has_image(one)]
+        roles = Roles(self.containers, self._needed)
+        roles.settle()
+        for one in roles.left_out:
+            self._leave_out(one)
+        roles.write()
+        self._tell_dependencies()
+        roles.require()
+        for one in roles.kept:
             one.draft.keep_what_is_valid(one.unit.path)
-            one.draft.values["idle"] = IDLE
+        self._listen(roles.kept)
+        for one in roles.kept:
+            if roles.is_woken(one):
+                one.draft.values["idle"] = IDLE
             one.draft.stack = "" if self.is_one else self._files.directory.name
-        if len(woken) < len(self.containers) and not self.is_one:
-            self._count(woken)
+        if roles.left_out and not self.is_one:
+            self._count(roles.kept)
         for name in sorted(self._files.paths):
             if name.endswith(".kube") and not self.is_one:
                 self.notes.append(Note(str(self._files.paths[name]), "[Kube]",
                                        "import its containers one by one: 'import -- podman run ...'"))
-        return [one.draft for one in woken if "ports" in one.draft.values]
+        return [one.draft for one in roles.kept if {"ports", "expose", "companion_of", "task"} & one.draft.values.keys()]
+
+    def _listen(self, kept: Sequence[QuadletContainer]) -> None:
+        """Move the port of a container that another one of the directory has."""
+        def telling(one: QuadletContainer) -> Callable[[str, str], None]:
+            return lambda what, text: one.draft.note(one.unit.path, what, text, Weight.LOSS)
+
+        wishes = [Wish(one.draft.name, one.draft, [port for text in one.draft.values.pop("ports") for port in ports.short(text)],
+                       telling(one)) for one in kept if all(map(_is_address, one.draft.values.get("ports", ["-"])))]
+        Listening(wishes).write()
 
     def _count(self, woken: Sequence[QuadletContainer]) -> None:
         left_out = {one.draft.name for one in self.containers} - {one.draft.name for one in woken}
@@ -166,15 +181,21 @@ class Project:
         self.notes.append(Note(self.path, f"{len(woken)} of {len(self.containers)} containers",
                                "; ".join(lacking) or "none of these needs the others", Weight.LOSS))
 
-    def _check_image(self, one: QuadletContainer) -> None:
-        """A declaration without its image is none."""
+    def _has_image(self, one: QuadletContainer) -> bool:
+        """A declaration without its image is none: in a directory, the container is left out."""
         image = one.unit.all("Container", "Image")
         try:
             IMAGE.parse(one.draft.values.get("image", ""))
         except Invalid as invalid:
             text = one.draft.values.get("image") or (image[-1].value if image else "")
-            raise DeclarationError([Fault(one.unit.path, image[-1].line if image else 0, "", f"Image= gives {text!r}",
-                                          str(invalid.mistakes[0]))]) from None
+            remedy = "write the tag that is meant in place of the variable" if "$" in text else str(invalid.mistakes[0])
+            line = image[-1].line if image else 0
+            fault = Fault(one.unit.path, line, "", f"Image= gives {text!r}", remedy)
+            if self.is_one:
+                raise DeclarationError([fault]) from None
+            self.notes.append(Note(f"{fault.path}:{fault.line}", "left out", fault.message, Weight.LOSS))
+            return False
+        return True
 
     # --- what stands for another file --------------------------------------------------------------------------
 
@@ -240,8 +261,13 @@ class Project:
             numbers = [port.container for line in unit.all("Pod", "PublishPort") for port in _published(line.value)]
             first = max(members, key=lambda one: (bool(set(numbers) & set(_spoken_of(one))), -members.index(one)))
             self._take_over(unit, first, members)
+            first.names += [unit.last("Pod", "PodName") or f"systemd-{unit.name}",
+                            *(line.value for line in unit.all("Pod", "NetworkAlias"))]
+            for member in members:
+                member.networks = {line.value.partition(":")[0] for line in unit.all("Pod", "Network")}
             for member in members:
                 if member is not first:
+                    member.shares = first
                     member.draft.add("create_args", f"--network=container:ondemand-{first.draft.name}")
                     member.draft.note(member.unit.path, "Pod=", f"containers in a pod share localhost: it uses the network of "
                                                                 f"{first.draft.name}, which has the pod's ports")
@@ -249,7 +275,7 @@ class Project:
     def _take_over(self, pod: Unit, first: QuadletContainer, members: Sequence[QuadletContainer]) -> None:
         for line in pod.assignments:
             if line.section != "Pod" or line.key in ("PodName", "ServiceName", "ExitPolicy", "Network", "NetworkAlias"):
-                continue
+                continue  # what others call it by is its first container's
             source = Source(line.place, f"[Pod] {line.key}=")
             if line.key in _OF_POD:
                 first.run.take(_OF_POD[line.key], line.value, create_options.option(_OF_POD[line.key]), source)
@@ -259,36 +285,18 @@ class Project:
             else:
                 first.run.note(source, "a pod has no counterpart; set what it means with create_args")
 
-    # --- ports -------------------------------------------------------------------------------------------------
-
-    def _ports_of(self, one: QuadletContainer) -> None:
-        """Find the port of a container that publishes none in what its file says, or others say of it."""
-        values = one.draft.values
-        if "ports" in values or one.run.network or any(argument.startswith("--network=") for argument in
-                                                       values.get("create_args", ())):
-            return
-        image = references.parsed(values.get("image", "")).name
-        found = (_spoken_of(one) or list(self._spoken_of_by_others(one)) or
-                 ([ports.WELL_KNOWN[image]] if image in ports.WELL_KNOWN else []))
-        if found:
-            values["ports"] = [f"{ports.BRIDGE}:{port}:{port}" for port in dict.fromkeys(found)]
-            one.draft.remark("ports", "It publishes none; it listens there by its health check, what others say of it, or its "
-                                      "image. For other containers of the host alone.")
-
-    def _spoken_of_by_others(self, one: QuadletContainer) -> Iterator[int]:
-        for other in self.containers:
-            if other is one or not other.networks & one.networks:
-                continue
-            text = "\n".join([*other.draft.values.get("env", {}).values(), *other.draft.values.get("command", ())])
-            for name in one.names:
-                yield from (int(number) for number in re.findall(rf"(?<![\w.-]){re.escape(name)}:([0-9]{{1,5}})(?![0-9])", text)
-                            if 0 < int(number) < 65536)
+    # --- what is left out ---------------------------------------------------------------------------------------
 
     def _leave_out(self, one: QuadletContainer) -> None:
         self.notes += one.draft.notes if self.is_one else []
         if one.run.network == "host":
             why = ("with the host's network its server listens by itself, and no connection can wake it; give it a network of "
                    "its own: write PublishPort= in place of Network=host")
+        elif one.shares is not None:
+            why = f"the network that it uses is that of {one.shares.draft.name}, which is left out"
+        elif is_task(one):
+            why = ("a task that runs to its end, and no container needs it: leave it to its timer, or declare it with task = "
+                   "true and schedule")
         elif one.run.unwoken:
             why = f"only TCP and UDP can wake a container, and it publishes {', '.join(one.run.unwoken)} alone"
         else:
@@ -302,83 +310,33 @@ class Project:
         found: dict[str, tuple[QuadletContainer, Assignment]] = {}
         for name, where in sorted(one.dependencies(), key=lambda pair: pair[1].key == "After"):
             other = self._by_unit.get(name)
-            if other is not None and other is not one and where.key in (*_STRONG, "After"):
+            if other is not None and other is not one and where.key in (*STRONG, "After"):
                 found.setdefault(other.draft.name, (other, where))
         yield from found.values()
 
-    def _dependencies(self, woken: Sequence[QuadletContainer]) -> None:
+    def _tell_dependencies(self) -> None:
         for one in self.containers:
             for name, where in one.dependencies():
                 beside = name.removesuffix(".service") + ".container"
-                if self.is_one and beside in self._files.paths and where.key in _STRONG:
+                if self.is_one and beside in self._files.paths and where.key in STRONG:
                     one.note(where, f"{name} is {beside}; import the directory to have it woken first")
                 elif where.key not in ("Before", "PartOf") and beside not in self._files.paths and name not in self._files.paths:
                     one.note(where, "the package has units of its own; 'systemctl edit ondemand-{name}-container' adds to them",
                              Weight.ROUTINE)
-        arrived = {one.draft.name: one for one in woken}
-        for one in woken:  # without the container whose network it has, it has none to start in
-            name = self._called.get(one.run.network.removeprefix("container:"), "")
-            if one.run.network.startswith("container:") and name in arrived:
-                one.draft.add("requires", name)
-        for is_order in (False, True):
-            for one in woken:
-                for other, where in self._needed(one):
-                    if (where.key == "After") is is_order:
-                        self._require(one, other, where, arrived)
-
-    def _require(self, one: QuadletContainer, other: QuadletContainer, where: Assignment,
-                 arrived: Mapping[str, QuadletContainer]) -> None:
-        if other.draft.name not in arrived:
-            one.note(where, f"{other.draft.name} is left out, so nothing waits for it")
-        elif not self._reaches(other, one, arrived):
-            one.draft.add("requires", other.draft.name)
-        elif where.key != "After":
-            one.note(where, f"{other.draft.name} needs this one already: a dependency cycle; left out here")
-
-    def _reaches(self, start: QuadletContainer, goal: QuadletContainer, arrived: Mapping[str, QuadletContainer]) -> bool:
-        seen, left = set[str](), [start.draft.name]
-        while left:
-            name = left.pop()
-            if name == goal.draft.name:
-                return True
-            if name not in seen and name in arrived:
-                seen.add(name)
-                left += arrived[name].draft.values.get("requires", ())
-        return False
-
-    def _names(self, woken: Sequence[QuadletContainer]) -> None:
-        """Let the containers of one network find each other: by the host, where each listens on its own inner ports too."""
-        taken = {str(port).rpartition(":")[0].rpartition(":")[2] for one in woken for port in one.draft.values["ports"]}
-        members: dict[str, list[QuadletContainer]] = {}
-        for one in woken:
-            for network in one.networks:
-                members.setdefault(network, []).append(one)
-        for one in woken:
-            others = {other.draft.name: other for network in sorted(one.networks) for other in members[network]}
-            for other in others.values():
-                if other is not one and not one.run.network and other.run.network != "host":
-                    one.draft.add("create_args", *(f"--add-host={name}:host-gateway" for name in other.names))
-                    self._let_inside_ports_be_reached(other, taken)
-
-    def _let_inside_ports_be_reached(self, one: QuadletContainer, taken: set[str]) -> None:
-        for port in list(one.draft.values["ports"]):
-            inside, (host, _, listen) = port.rpartition(":")[2], port.rpartition(":")[0].rpartition(":")
-            if inside.endswith("/udp") or (listen == inside and host in ("", "0.0.0.0", "[::]", ports.BRIDGE)) or (
-                    f"{ports.BRIDGE}:{inside}:{inside}" in one.draft.values["ports"]):
-                continue
-            if inside in taken and listen != inside:
-                one.draft.note(one.unit.path, f"port {inside}", f"another container has the port {inside} of the host: write "
-                                                                f"the port {listen} where others connect to "
-                                                                f"{one.names[0]}:{inside}")
-                continue
-            taken.add(inside)
-            one.draft.add("ports", f"{ports.BRIDGE}:{inside}:{inside}")
 
 
 def _resource_name(one: QuadletContainer, unit: Unit, text: str) -> str:
     """Return the name of what a unit makes, as the container's command has it: its specifiers are those of the container."""
     text = text or (f"systemd-{unit.name[:-1]}-%i" if "@" in unit.name else f"systemd-{unit.name}")
     return one.unit.expanded(text, one.service)[0]
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a port of a declaration is one of an address of the host."""
+    try:
+        return bool(ports.short(text))
+    except ValueError:
+        return False
 
 
 def _published(text: str) -> list[ports.Published]:

@@ -119,10 +119,8 @@ class RunOptions:
         if self.network == "host" and values.pop("ports", None):
             self.draft.note(self.draft.name, "network host", "with the host's network, published ports have no meaning: the "
                                                              "server listens by itself")
-        if "ports" not in values and self.exposed and self.network != "host":
-            values["ports"] = [f"{ports.BRIDGE}:{port}:{port}" for port in dict.fromkeys(self.exposed)]
-            self.draft.remark("ports", "Not published, but exposed: for other containers of the host alone.")
-        ports.settle_readiness(values)
+        if "ports" not in values and self.exposed and not self.network:
+            values["expose"] = [str(port) for port in dict.fromkeys(self.exposed)]
 
     # --- keys that are keys of the declaration too -------------------------------------------------------------
 
@@ -296,8 +294,9 @@ class RunOptions:
         name, *fields = value.split(",")
         keys = dict(part.partition("=")[::2] for part in fields)
         if keys.get("type") == "env":
-            self.note(source, f"write {keys.get('target', name)}=... into /etc/ondemand/{self.draft.name}.env on each host: the "
-                              f"value of the secret {name}", Weight.LOSS)
+            target = keys.get("target", name)
+            self.draft.note(source.place, f"{source.what} {target} (of {name})", "write the secret's value, as a line "
+                            "VARIABLE=..., into /etc/ondemand/{NAME}.env on each host", Weight.LOSS, self.draft.name)
             return
         target = keys.get("target", name)
         path = target if target.startswith("/") else f"/run/secrets/{target}"

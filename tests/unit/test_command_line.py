@@ -68,7 +68,7 @@ def test_each_form_of_the_command_is_known(prefix: list[str]) -> None:
     (["--network=container:db"], "create_args", ["--network=container:ondemand-db"]),
     (["--health-cmd=none"], "create_args", ["--no-healthcheck"]), (["--no-healthcheck"], "create_args", ["--no-healthcheck"]),
     (["--tmpfs", "/x:size=64M"], "tmpfs", ["/x:size=64M"]), (["--stop-timeout=5"], "stop_timeout", "5s"),
-    (["--expose=3000"], "ports", ["172.17.0.1:3000:3000"]), (["--privileged=false"], "create_args", None),
+    (["--expose=3000"], "expose", ["3000"]), (["--privileged=false"], "create_args", None),
     (["--mount", "type=bind,src=/a,dst=/b,bind-propagation=rslave"], "volumes", ["/a:/b:rslave"]),
     (["--mount", "type=volume,src=a1,dst=/b,volume-driver=nfs"], "create_args", [
         "--mount=type=volume,src=a1,dst=/b,volume-driver=nfs"]),

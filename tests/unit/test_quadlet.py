@@ -17,6 +17,7 @@ from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.importing import draft as drafts
 from ondemand_pkg.importing import health_checks, quadlet_project
+from ondemand_pkg.importing.notes import Weight
 from ondemand_pkg.importing.unit_files import with_variables, words
 
 CASES = Path(__file__).parents[1] / "data/quadlet"
@@ -55,7 +56,8 @@ RIGHT: dict[str, tuple[dict[str, Any], list[str]]] = {
                 "PASSWORD=... into /etc/ondemand/q07-systemd-variables.env",
              ":5: Exec=: the value of $PORT is known on the host only (/etc/site.env)"]),
     "q08": ({"create_args": ["--shm-size=512m", "--privileged"]}, []),
-    "q09": ({"env": None}, ["Secret=: write API_TOKEN=... into /etc/ondemand/q09-secret-env.env on each host"]),
+    "q09": ({"env": None}, ["Secret= API_TOKEN (of web-token): write the secret's value, as a line VARIABLE=..., "
+                            "into /etc/ondemand/q09-secret-env.env on each host"]),
     "q11": ({"read_only": True, "tmpfs": ["/cache:size=64M", "/run", "/tmp", "/var/tmp"]}, []),
     "q13": ({"ports": ["8080:80"]}, []),
     "q14": ({"image": "docker.io/example/web:4.2", "version": "4.2"}, []),
@@ -92,14 +94,30 @@ def test_a_file_that_no_connection_could_wake_gets_no_invented_port_but_an_error
 
 
 def test_a_directory_is_read_as_one_project_and_the_rest_is_counted(tmp_path: Path) -> None:
-    done = run(CASES, "-o", tmp_path / "all.toml")
-    # The cases are small files that each have port 8080: as one site they clash.
-    assert done.exit_code == 1 and not (tmp_path / "all.toml").exists()
-    assert "nothing is written, as 'ondemand-pkg check' would refuse the result" in done.stderr
-    assert "container.q04-health-timing.ports[0]" in done.stderr and 'already listens on "8080"' in done.stderr
-    assert "16 of 18 containers: q16-requires needs 1 that is left out" in done.stderr
-    assert "q16-requires.container:2: [Unit] Requires=: q05-no-ports is left out, so nothing waits for it" in done.stderr
+    out = tmp_path / "all.toml"
+    done = run(CASES, "-o", out)
+    assert done.exit_code == 0
+    found = {container.name: container for container in read([str(out)])}
+    assert found["q05-no-ports"].companion_of == ("q16-requires",), "nothing connects to it, and q16 requires it"
     assert "q23-case-misc.container:0: left out: not a Quadlet file" in done.stderr
+    assert "q18-network-host.container: left out:" in done.stderr and "17 of 18 containers: none of these needs" in done.stderr
+
+
+def test_of_two_containers_with_one_port_the_second_is_moved_and_told(tmp_path: Path) -> None:
+    (tmp_path / "a.container").write_text(f"{HEAD}PublishPort=8080:80\nPublishPort=127.0.0.1:53:53/udp\n")
+    (tmp_path / "b.container").write_text(f"{HEAD}PublishPort=8080:3000\nPublishPort=53:53/tcp\n")
+    found, told = imported(tmp_path)
+    assert found["a"]["ports"] == ["8080:80", "127.0.0.1:53:53/udp"] and found["b"]["ports"] == ["8081:3000", "53:53"]
+    assert "b.container: ports 8080:3000: 'a' already listens there; changed to 8081:3000, tell its clients" in told
+
+
+def test_what_check_would_refuse_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "web.container"
+    path.write_text(f"{HEAD}PublishPort=9:9\nEnvironment=A=1\nPodmanArgs=--network=none\nVolume=%h/a:/a\nVolume=%h/b:/b\n")
+    done = run(path, "-o", tmp_path / "web.toml")
+    assert done.exit_code == 1 and not (tmp_path / "web.toml").exists()
+    assert "nothing is written, as 'ondemand-pkg check' would refuse the result" in done.stderr
+    assert "web.container:6 and 1 other line: Volume=: %h differs between hosts and users" in done.stderr
 
 
 SHOP = {
@@ -128,19 +146,22 @@ def shop(tmp_path: Path) -> Path:
 
 def test_containers_of_one_network_have_names_ports_and_requirements(shop: Path, tmp_path: Path) -> None:
     found, told = imported(shop)
-    assert {name: values["ports"] for name, values in found.items()} == {
-        "api": ["172.17.0.1:9000:9000"], "cache": ["172.17.0.1:6379:6379"], "db": ["172.17.0.1:5432:5432"],
-        "web": ["8080:80", "172.17.0.1:80:80"]}
+    assert {name: values["expose"] for name, values in found.items() if "expose" in values} == {
+        "api": ["9000"], "cache": ["6379"], "db": ["5432"], "web": ["80"]}
+    assert {name: values["ports"] for name, values in found.items() if "ports" in values} == {"web": ["8080:80"]}
     assert found["web"]["requires"] == ["db", "cache"] and found["api"]["requires"] == ["web"]
-    assert {"--add-host=db:host-gateway", "--add-host=cache:host-gateway", "--add-host=systemd-cache:host-gateway",
-            "--add-host=api:host-gateway"} == set(found["web"]["create_args"])
+    assert found["web"]["links"] == ["api", "cache", "db"] and found["cache"]["aliases"] == ["systemd-cache"]
+    assert found["cache"]["links"] == ["api", "db", "web"] and "aliases" not in found["db"]
+    assert found["worker"]["links"] == ["api"], "the others are of another network"
     assert found["db"]["volumes"] == ["/srv/d:/var/lib/postgresql/data"], "the directory that the volume is bound to"
-    assert "4 of 5 containers" in told and "worker.container: left out:" in told
+    assert (found["worker"]["companion_of"], found["worker"]["requires"]) == (["web"], ["db"])
+    assert "worker.container: companion: nothing connects to it: it runs while web is awake" in told
     assert told.count("[Network] Internal=: this isolation is lost") == 1
     out = tmp_path / "shop.toml"
     assert run(shop, "-o", out).exit_code == 0
-    assert {container.name for container in read([str(out)])} == {"api", "cache", "db", "web"}
-    assert all(container.idle == 600 for container in read([str(out)])) and "[stack.shop]" in out.read_text()
+    assert {container.name for container in read([str(out)])} == {"api", "cache", "db", "web", "worker"}
+    assert all(container.idle == 600 for container in read([str(out)]) if container.name != "worker")
+    assert "[stack.shop]" in out.read_text()
 
 
 def test_a_dependency_cycle_of_ordered_units_is_none_of_required_containers(shop: Path) -> None:
@@ -155,8 +176,10 @@ def test_the_ports_of_a_pod_are_those_of_the_container_whose_check_asks_them(tmp
     (tmp_path / "a.container").write_text(f"{HEAD}Pod=app.pod\n")
     (tmp_path / "b.container").write_text(f"{HEAD}Pod=app.pod\nHealthCmd=curl localhost:3000\n")
     found, told = imported(tmp_path)
-    assert found["b"]["ports"] == ["8080:3000"] and found["b"]["volumes"] == ["/srv/x:/x"] and set(found) == {"b"}
-    assert found["b"]["create_args"] == ["--add-host=a:1.2.3.4"] and "1 of 2 containers" in told
+    assert found["b"]["ports"] == ["8080:3000"] and found["b"]["volumes"] == ["/srv/x:/x"]
+    assert found["b"]["create_args"] == ["--add-host=a:1.2.3.4"]
+    assert found["a"]["companion_of"] == ["b"] and found["a"]["create_args"] == ["--network=container:ondemand-b"]
+    assert "a.container: companion: nothing connects to it: it runs while b is awake" in told
 
 
 def test_a_network_of_another_container_needs_that_one(tmp_path: Path) -> None:
@@ -192,8 +215,7 @@ def test_a_file_outside_the_directory_is_not_read(tmp_path: Path) -> None:
     ("Memory=512M", "memory", "512M"), ("Entrypoint=[\"/a\", \"b\"]", "entrypoint", ["/a", "b"]), ("Entrypoint=/a b",
         "entrypoint", ["/a b"]),
     ("Timezone=Europe/Berlin", "env", {"TZ": "Europe/Berlin"}), ("Network=host\nExposeHostPort=80", "ports", None),
-    ("ExposeHostPort=3000", "ports", ["172.17.0.1:3000:3000"]), ("HealthCmd=wget -q http://localhost:3000/", "ports", [
-        "172.17.0.1:3000:3000"]),
+    ("ExposeHostPort=3000", "expose", ["3000"]), ("HealthCmd=wget -q http://localhost:3000/", "expose", ["3000"]),
     ("Notify=healthy\nPublishPort=1:1", "ready", {"healthcheck": True}),
     ("StopTimeout=90", "stop_timeout", "90s"), ("Environment=A=${B}x\n[Service]\nEnvironment=B=1", "env", {"A": "1x"}),
     ("Environment=A=1\nEnvironment=A=2 B=$$x", "env", {"A": "2", "B": "$x"}), ("Exec=a\nExec=b", "command", ["b"]),
@@ -369,3 +391,81 @@ def test_allow_outside_follows_links_out_of_the_directory(tmp_path: Path) -> Non
     assert done.exit_code == 1 and done.stderr.count("out of the directory, and was not read; --allow-outside reads it") == 2
     done = run(units, "--allow-outside")
     assert done.exit_code == 0 and "[container.web-81]" in done.stdout and "[container.inner]" in done.stdout
+
+
+def test_a_health_check_and_notify_healthy_are_one_check(tmp_path: Path) -> None:
+    values, _ = one_file(tmp_path, f"{HEAD}PublishPort=80:80\nNotify=healthy\nHealthCmd=curl localhost\nHealthStartPeriod=5m\n")
+    assert values["ready"] == {"exec": ["/bin/sh", "-c", "curl localhost"], "timeout": "390s"}
+    values, _ = one_file(tmp_path, f"{HEAD}PublishPort=80:80\nNotify=healthy\n[Service]\nTimeoutStartSec=900\n")
+    assert values["ready"] == {"healthcheck": True, "timeout": "900s"}
+
+
+def test_of_several_ports_without_a_health_check_one_is_enough_and_that_is_told(tmp_path: Path) -> None:
+    values, told = one_file(tmp_path, f"{HEAD}PublishPort=80:80\nPublishPort=443:443\nPublishPort=53:53/udp\n")
+    assert values["ready"] == {"tcp": "any"} and "one of 80, 443 that listens makes it ready" in told
+    values, told = one_file(tmp_path, f"{HEAD}PublishPort=80:80\nPublishPort=443:443\n[Service]\nTimeoutStartSec=900\n")
+    assert values["ready"] == {"tcp": "any", "timeout": "900s"}
+
+
+def test_an_image_that_only_the_host_knows_leaves_its_container_out_of_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=80:80\n")
+    (tmp_path / "app.container").write_text("[Container]\nImage=docker.io/x/app:${VERSION}\nPublishPort=81:80\n")
+    found, told = imported(tmp_path)
+    assert set(found) == {"web"} and "app.container:2: left out: Image= gives 'docker.io/x/app:${VERSION}'" in told
+    assert run(tmp_path / "app.container").exit_code == 1
+
+
+def test_a_volume_that_only_the_host_knows_is_left_out_as_a_loss(tmp_path: Path) -> None:
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=80:80\nVolume=${{MEDIA}}/x:/x\nVolume=/a:/a\n"
+                                            "[Service]\nEnvironmentFile=/etc/site.env\n")
+    found, notes = quadlet_project.read(str(tmp_path / "web.container"))
+    assert found[0].values["volumes"] == ["/a:/a"]
+    (note,) = [note for note in found[0].notes if note.what == "Volume="]
+    assert note.weight is Weight.LOSS and note.instead.startswith("the value of $MEDIA is known on the host only (/etc/site.env)")
+
+
+def test_secrets_of_many_containers_are_one_line(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.container").write_text(f"{HEAD}PublishPort=80:80\nSecret={name}-key,type=env,target=KEY\n")
+    done = run(tmp_path)
+    assert "a.container:4 and 2 other lines: a, b, c: Secret= KEY (of a-key), KEY (of b-key), KEY (of c-key): " in done.stderr
+    assert "into /etc/ondemand/{a,b,c}.env on each host" in done.stderr
+
+
+def test_a_oneshot_is_a_task_before_what_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "db.container").write_text("[Container]\nImage=docker.io/library/postgres:16\nNetwork=n.network\n")
+    (tmp_path / "n.network").write_text("[Network]\n")
+    (tmp_path / "migrate.container").write_text(f"[Unit]\nRequires=db.service\n{HEAD}Network=n.network\n"
+                                                "[Service]\nType=oneshot\n")
+    (tmp_path / "web.container").write_text(f"[Unit]\nRequires=migrate.service\n{HEAD}Network=n.network\n"
+                                            "PublishPort=80:80\n")
+    out = tmp_path / "x.toml"
+    assert run(tmp_path, "-o", out).exit_code == 0
+    found = {container.name: container for container in read([str(out)])}
+    assert found["migrate"].task and found["migrate"].before == ("web",) and found["migrate"].requires == ("db",)
+    assert [link.target for link in found["migrate"].links] == ["db"] and found["web"].requires == ()
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=80:80\n")
+    _, told = imported(tmp_path)
+    assert "migrate.container: left out: a task that runs to its end" in told
+
+
+def test_what_uses_the_network_of_a_container_that_is_left_out_is_left_out_too(tmp_path: Path) -> None:
+    (tmp_path / "vpn.container").write_text(HEAD)
+    (tmp_path / "load.container").write_text(f"{HEAD}Network=vpn.container\n")
+    done = run(tmp_path)
+    assert done.exit_code == 1
+    assert "load.container: left out: the network that it uses is that of vpn, which is left out" in done.stderr
+    (tmp_path / "vpn.container").write_text(f"{HEAD}PublishPort=8080:8080\n")
+    found, _ = imported(tmp_path)
+    assert found["load"]["companion_of"] == ["vpn"] and found["load"]["create_args"] == ["--network=container:ondemand-vpn"]
+
+
+def test_a_large_project_on_one_network_takes_no_time(tmp_path: Path) -> None:
+    (tmp_path / "n.network").write_text("[Network]\n")
+    for number in range(200):
+        (tmp_path / f"c{number}.container").write_text(f"[Unit]\nRequires=c{number - 1}.service\n{HEAD}Network=n.network\n"
+                                                       + "".join(f"Environment=A{key}=http://c{key}:80/\n" for key in range(20))
+                                                       + (f"PublishPort={8000 + number}:80\n" if number % 2 else ""))
+    start = time.process_time()
+    quadlet_project.read(str(tmp_path))
+    assert time.process_time() - start < 4

@@ -1,4 +1,4 @@
-"""On which addresses of the host the services of a Compose project listen.
+"""On which addresses of the host the containers of a project listen.
 
 Knows that all of them share the host's addresses, so that of two with one port one is moved; hides how a free port is found.
 """
@@ -11,40 +11,46 @@ from dataclasses import replace
 
 from ondemand_pkg.declaration.container_values import PORT
 from ondemand_pkg.declaration.values import Invalid
-from ondemand_pkg.importing.compose_service import ComposeService
-from ondemand_pkg.importing.notes import Weight
+from ondemand_pkg.frozen import frozen
+from ondemand_pkg.importing.draft import Draft
 from ondemand_pkg.importing.ports import BRIDGE, Published
-from ondemand_pkg.importing.yaml_lines import Located
 from ondemand_pkg.model import TcpAddress, UdpAddress
 
 MOST_PORTS = 1000
 
 
-class Listening:
-    """Gives each service its ``ports``; of two that would listen on one address the later, or that on the bridge, is moved."""
+@frozen
+class Wish:
+    """What a container publishes: its name in the project, its draft, the ports, and how a change of one is reported."""
 
-    def __init__(self, services: Iterable[ComposeService], place_of: Callable[[str], Located]) -> None:
-        self._services = services
-        self._place_of = place_of
+    name: str
+    draft: Draft
+    published: list[Published]
+    tell: Callable[[str, str], None]
+
+
+class Listening:
+    """Gives each container its ``ports``; of two that would listen on one address the later, or that on the bridge, is moved."""
+
+    def __init__(self, wishes: Iterable[Wish]) -> None:
+        self._wishes = wishes
         self._taken: defaultdict[int, list[tuple[TcpAddress | UdpAddress, str]]] = defaultdict(list)
         self._tried: dict[tuple[str, int, str], tuple[int, str]] = {}  # the next free one, and who has that which is wanted
 
     def write(self) -> None:
         """Write all ports."""
-        everything = [(service, port) for service in self._services for port in dict.fromkeys(service.published)]
-        for service, port in sorted(everything, key=lambda one: one[1].host == BRIDGE):
-            item = service.keys.get("ports", self._place_of(service.name))
+        everything = [(wish, port) for wish in self._wishes for port in dict.fromkeys(wish.published)]
+        for wish, port in sorted(everything, key=lambda one: one[1].host == BRIDGE):
             try:
                 listen, holder = self._free(port)
             except (Invalid, ValueError) as error:
-                service.note(item, f"ports {port}", str(error), Weight.LOSS)
+                wish.tell(f"ports {port}", str(error))
                 continue
-            self._taken[listen.port].append((listen, service.name))
+            self._taken[listen.port].append((listen, wish.name))
             moved = replace(port, listen=listen.port) if holder else port
-            service.draft.add("ports", str(moved))
+            wish.draft.add("ports", str(moved))
             if holder:
-                service.note(item, f"ports {port}", f"{holder!r} already listens there; changed to {moved}, tell its clients",
-                             Weight.LOSS)
+                wish.tell(f"ports {port}", f"{holder!r} already listens there; changed to {moved}, tell its clients")
 
     def _free(self, port: Published) -> tuple[TcpAddress | UdpAddress, str]:
         """Return where a port can listen, and who has the place that it should have."""
