@@ -39,8 +39,7 @@ while True:
 """
 FILES = {
     "site.pod": "[Pod]\nPublishPort=8080:80\nNetwork=site.network\n", "site.network": "[Network]\n",
-    "front.container": "[Container]\nImage=servers:1\nPod=site.pod\nHealthCmd=CMD python3 -c 'import "
-                       "urllib.request as u; u.urlopen(\"http://localhost:80/\")'\n"
+    "front.container": "[Container]\nImage=servers:1\nPod=site.pod\n"
                        "Environment=\"URLS=http://localhost:9000/ http://store:7000/\"\nVolume=/srv/ask.py:/p.py\nExec=/p.py\n",
     "side.container": "[Container]\nImage=servers:1\nPod=site.pod\nEnvironment=PORT=9000 SAYS=side\n"
                       "Volume=/srv/answer.py:/p.py\nExec=/p.py\n",
