@@ -13,6 +13,7 @@ from ondemand_pkg.declaration import network_values
 from ondemand_pkg.importing import compose_attendance, compose_dependencies, compose_load, compose_network, compose_ports
 from ondemand_pkg.importing import draft as drafts
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
+from ondemand_pkg.importing.compose_mounted import Mounted
 from ondemand_pkg.importing.compose_namespaces import Namespaces
 from ondemand_pkg.importing.compose_network import Networks
 from ondemand_pkg.importing.compose_service import ComposeService
@@ -42,11 +43,11 @@ def read(paths: Sequence[str], environ: Mapping[str, str], allow_outside: bool,
 class _Project:
     def __init__(self, paths: Sequence[str], environ: Mapping[str, str], allow_outside: bool, profiles: Sequence[str],
                  ask: compose_ports.Ask | None) -> None:
-        reach = Reach(Path(paths[0]).parent, allow_outside)
-        self.loaded = compose_load.load(paths, environ, reach)
+        self.reach = Reach(Path(paths[0]).parent, allow_outside)
+        self.loaded = compose_load.load(paths, environ, self.reach)
         self.notes = self.loaded.notes
         self.variables = self.loaded.variables
-        self.scope = ComposeFile(self.loaded, reach)
+        self.scope = ComposeFile(self.loaded, self.reach)
         self.raw = self.loaded.tables["services"]
         if not self.raw:
             self.scope.fault(EMPTY, "not a Compose file: it has no services", "write 'services:'")
@@ -82,13 +83,15 @@ class _Project:
             self.services[name] = service
         self.dependencies = {name: compose_dependencies.of(self.scope, service.keys) for name, service in self.services.items()}
         compose_dependencies.refuse_cycles(self.scope, self.services, self.dependencies)
+        mounted = Mounted(self.reach)
         for name, service in self.services.items():
             self._image(name, service)
             service.convert()
+            service.mounted = mounted.texts(service.draft.values.get("volumes", ()))
             self._same_targets(service)
             self._tell_routine(service)
         self.networks = Networks(self.scope, {name: service.keys for name, service in self.services.items()})
-        self.speakers = self.networks.speakers({name: service.words for name, service in self.services.items()})
+        self.speakers = self.networks.speakers({name: service.spoken.has for name, service in self.services.items()})
         self._alternatives()
         self.namespaces.apply()
         self._leave_out(self.namespaces.left_out)
@@ -227,7 +230,7 @@ class _Project:
         if service.name in self.known:
             return self.known[service.name]
         spoken_of = [port for other in self.speakers[service.name] if other in self.services
-                     for port in self.services[other].mentioned(self.networks.names(service.name, other))[1]]
+                     for port in self.services[other].spoken.mentioned(self.networks.names(service.name, other))[1]]
         values = service.draft.values
         found = [*service.exposed(), *spoken_of[:1 if not service.published else None],
                  *compose_ports.of_words(values.get("labels", {}), values.get("env", {}))]
@@ -253,7 +256,7 @@ class _Project:
                     users[other].append(service)
         for name in users:
             users[name] += [self.services[other] for other in self.speakers[name] if other in self.services
-                            and self.services[other].mentioned(self.networks.names(name, other))[0]]
+                            and self.services[other].spoken.mentioned(self.networks.names(name, other))[0]]
         for name, service in self.services.items():
             known = self._ports_of(service)
             service.is_inside = not service.published and name not in self.roles
@@ -286,7 +289,7 @@ class _Project:
 
     def _introduce_to_itself(self, service: ComposeService) -> None:
         """Give a container its own names, where it uses them."""
-        names = [name for name in self.networks.names(service.name, service.name) if service.speaks_of_itself(name)]
+        names = [name for name in self.networks.names(service.name, service.name) if service.spoken.speaks_of_itself(name)]
         for name in names:
             if not any(option.startswith("--hostname=") for option in service.options()):
                 service.draft.add("create_args", f"--hostname={name}")
@@ -317,14 +320,19 @@ class _Project:
             self.notes += service.draft.notes
             reason = reasons.get(name) or (
                 "left out: a task that runs to its end; run it in the entry point of what waits for it, or leave it to Compose"
-                if self._is_task(name) else "left out: no port of it is known, so no connection could wake it; if it has one, "
+                if self._is_task(name) else
+                f"left out: no port of it is known, and 'restart: {compose_attendance.restart(service)}' says that it may end, "
+                "so it can't be a companion; declare it as a task (task = true), or leave it to Compose"
+                if compose_attendance.restart(service) and self.dependencies[name] else
+                "left out: no port of it is known, so no connection could wake it; if it has one, "
                 "write 'expose:' into the service, else leave it to Compose or to a unit")
             self.notes.append(Note(self.raw[name].place, "", reason + self._needs(service), Weight.LOSS, name))
         if self.left_out:
             self.notes.append(Note(self.scope.path, "services", self._counted(), Weight.LOSS))
 
     def _is_task(self, name: str) -> bool:
-        return compose_dependencies.is_awaited_to_its_end(self.scope, name, self.dependencies)
+        return compose_dependencies.is_awaited_to_its_end(self.scope, name, self.dependencies) or (
+            name in self.raw and compose_attendance.is_job(name, self.services.get(name) or self.left_out.get(name)))
 
     def _needs(self, service: ComposeService) -> str:
         """Say what a service needs to go on under Compose, beside packages."""

@@ -77,6 +77,8 @@ class Namespaces:
             return ""
         what = f"network_mode {service.scope.text(value)}"
         if kind == "host":
+            if not service.published and not self._ports_of(service):
+                return ""  # to be kept where it becomes a companion
             known = service.published or [Published("", port, port) for port in self._ports_of(service)]
             service.published = [Published("", port.listen, port.container, port.protocol) for port in known]
             service.note(value, what, "it gets a network of its own, as systemd listens on its ports: it neither sees the host's "

@@ -7,7 +7,7 @@ them; hides how a service joins a network.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ondemand_pkg.importing import compose_merge
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
@@ -44,8 +44,8 @@ class Networks:
             self._known[name, viewer] = self._names(name, viewer)
         return self._known[name, viewer]
 
-    def speakers(self, words: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
-        """Return for each service the others that may speak of it, by the words of each."""
+    def speakers(self, has_word: Mapping[str, Callable[[str], bool]]) -> dict[str, list[str]]:
+        """Return for each service the others that may speak of it; ``has_word`` tells of each which words it has."""
         named: dict[str, set[str]] = {}
         for name, keys in self._services.items():
             own = [name, *([self._scope.text(keys["container_name"])] if _is_set(keys, "container_name") else [])]
@@ -54,9 +54,9 @@ class Networks:
             for word in own:
                 named.setdefault(word, set()).add(name)
         found: dict[str, list[str]] = {name: [] for name in self._services}
-        for viewer, of_viewer in words.items():
-            linked = {target for target, alias in self._links[viewer] if alias in of_viewer}
-            for name in sorted(linked.union(*(named[word] for word in of_viewer if word in named))):
+        for viewer, has in has_word.items():
+            linked = {target for target, alias in self._links[viewer] if has(alias)}
+            for name in sorted(linked.union(*(named[word] for word in named if has(word)))):
                 if name != viewer and name in found:
                     found[name].append(viewer)
         return found

@@ -16,6 +16,7 @@ from ondemand_pkg.declaration import values as kinds
 from ondemand_pkg.importing import compose_devices, compose_secrets, ports
 from ondemand_pkg.importing.compose_environment import ServiceEnvironment
 from ondemand_pkg.importing.compose_file import ComposeFile
+from ondemand_pkg.importing.compose_words import Spoken
 from ondemand_pkg.importing.draft import Draft
 from ondemand_pkg.importing.mounts import Mount, of_mapping, of_text
 from ondemand_pkg.importing.notes import Weight
@@ -70,8 +71,6 @@ INSTEAD = {
 # What everybody expects of a package, or that says nothing on a host.
 _ROUTINE = {"attach", "cpu_count", "cpu_percent", "develop", "pull_policy", "restart"}
 _LOSSES = {"pre_start"}  # without which it may not work
-_HOST_VARIABLE = re.compile(r"host|server|addr|endpoint|broker", re.IGNORECASE)
-_WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _SWARM = "it is Swarm's; a declaration is one container on each host that installs the package"
 
 
@@ -87,6 +86,7 @@ class ComposeService:
         self.is_inside = False  # whether other containers alone reach it
         self.test: list[str] = []  # the words of its health check
         self.left_out: dict[str, str] = {}  # variables of the environment that seem to be secrets
+        self.mounted: list[str] = []  # the texts of its configuration files
 
     def note(self, located: Located, what: str, instead: str, weight: Weight = Weight.CHANGED) -> None:
         """Tell what was not carried over."""
@@ -355,36 +355,12 @@ class ComposeService:
         found: list[str] = self.draft.values.get("create_args", [])
         return found
 
-    def _texts(self) -> list[tuple[str, str]]:
-        return [*self.draft.values.get("env", {}).items(), *self.left_out.items(),
-                *(("", text) for text in self.draft.values.get("command", []))]
-
     @functools.cached_property
-    def words(self) -> frozenset[str]:
-        """What may be a name in the environment and the command of the converted service."""
-        return frozenset(word for _, text in self._texts() for part in _WORD.findall(text)
-                         for word in (part, part.rstrip(".-"), part.lstrip(".-")))
-
-    def mentioned(self, names: list[str]) -> tuple[bool, list[int]]:
-        """Tell whether environment or command speak of another service as a host, and of which ports.
-
-        `//NAME`, `@NAME` and `NAME:PORT` are such words anywhere, the bare name where the variable is called after a host.
-        """
-        if self.words.isdisjoint(names):
-            return False, []
-        found = [match for name in names if name in self.words
-                 for variable, text in self._texts() for match in _host(name).finditer(text)
-                 if match[1] in ("//", "@") or match[2] or _HOST_VARIABLE.search(variable)]
-        return bool(found), [int(match[2]) for match in found if match[2] and 0 < int(match[2]) < 65536]
-
-    def speaks_of_itself(self, name: str) -> bool:
-        """Tell whether environment, command or health check use a name of the service's own as a host."""
-        return self.mentioned([name])[0] or any(
-            match[1] in ("//", "@") or match[2] for text in self.test for match in _host(name).finditer(text))
-
-
-def _host(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(^|//|@|[^A-Za-z0-9_.@-]){re.escape(name)}(?::([0-9]{{1,5}}))?(?![A-Za-z0-9_.-])")
+    def spoken(self) -> Spoken:
+        """What the converted service says of others."""
+        values = self.draft.values
+        commands = [*values.get("entrypoint", []), *values.get("command", [])]
+        return Spoken({**values.get("env", {}), **self.left_out}, commands, self.mounted, self.test)
 
 
 def span(text: str) -> str:

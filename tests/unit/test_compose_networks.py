@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from ondemand_pkg import layout
 from ondemand_pkg.errors import OndemandError
-from ondemand_pkg.importing import origins
+from ondemand_pkg.importing import compose_words, origins
 
 CASES = Path(__file__).parents[1] / "data/compose-cases"
 Values = dict[str, dict[str, Any]]
@@ -238,3 +240,147 @@ networks: {n: {}}
 
 def test_other_projects_are_told_how_to_reach_a_service() -> None:
     assert "reach blog no more: packages do by links = [\"blog\"]; others where ports has" in case("external-network")[1]
+
+
+# --- what the files that a project mounts say ------------------------------------------------------------------------
+
+
+def test_ports_come_from_configuration_files_that_the_project_mounts(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "proxy.conf").write_text("location /api { proxy_pass http://back:8000/api; }\n"
+                                         "location / { proxy_pass http://front/; }\n"
+                                         "# proxy_pass http://gone:7000/;\n")
+    (tmp_path / "conf/upstream.yaml").write_text("url: //events:8888\n")
+    (tmp_path / "conf/data.bin").write_text("http://gone:7001/")
+    found, told = project(tmp_path, """services:
+  gateway: {image: "nginx:1", ports: ["9000:80"], volumes: ["./proxy.conf:/etc/nginx/conf.d/x.conf:ro", "./conf:/conf"]}
+  back: {image: "b:1"}
+  front: {image: "f:1"}
+  events: {image: "e:1"}
+  gone: {image: "g:1"}
+""")
+    assert {name: found[name]["expose"] for name in ("back", "front", "events")} == {
+        "back": ["8000"], "front": ["80"], "events": ["8888"]}
+    assert {"back", "front", "events"} <= set(found["gateway"]["links"])
+    assert "gone: left out: no port of it is known" in told
+
+
+@pytest.mark.parametrize("place", ["outside", "link", "large", "fifo"])
+def test_no_file_outside_the_project_nor_a_large_one_is_read_for_ports(tmp_path: Path, place: str) -> None:
+    directory = tmp_path / "site"
+    directory.mkdir()
+    other = tmp_path / "proxy.conf"
+    other.write_text("http://back:8000/")
+    if place == "link":
+        (directory / "proxy.conf").symlink_to(other)
+    elif place == "large":
+        (directory / "proxy.conf").write_text("http://back:8000/\n" * 10_000)
+    elif place == "fifo":
+        os.mkfifo(directory / "proxy.conf")
+    source = "../proxy.conf" if place == "outside" else "./proxy.conf"
+    found, told = project(directory, f"""services:
+  gateway: {{image: "nginx:1", ports: ["9000:80"], volumes: ["{source}:/x.conf"]}}
+  back: {{image: "b:1"}}
+""")
+    assert "back" not in found and "back: left out" in told
+
+
+def test_a_large_configuration_that_many_services_mount_takes_no_time(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    for number in range(8):
+        (tmp_path / f"conf/{number}.conf").write_text("".join(f"http://s{one}:80{one % 10}0/ a.b\n" for one in range(2500)))
+    services = "".join(f"  s{number}: {{image: 'a:1', volumes: ['./conf:/c']}}\n" for number in range(100))
+    start = time.process_time()
+    project(tmp_path, f"services:\n  web: {{image: 'w:1', ports: ['80:80']}}\n{services}")
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(("text", "ports"), [
+    ("http://db/", [80]), (" https://db", [443]), ("postgres://u:p@db:5432/x", [5432]), ("a=http://db:8080,http://db", [8080]),
+    ("server db:1;", [1]), ("db", []), ("xdb:1", []), ("db.example:1", []), ("db:99999", []),
+    ("db:5432 db:5433", [5432, 5433]), ("//db", [])])
+def test_a_name_and_its_port_are_found_in_any_text(text: str, ports: list[int]) -> None:
+    assert compose_words.Spoken({}, [text], [], []).mentioned(["db"])[1] == ports
+
+
+def test_a_port_in_a_variable_beside_the_host_is_that_of_the_host(tmp_path: Path) -> None:
+    found, _ = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], environment: {STORE_HOST: store, STORE_PORT: "7000", OTHER_PORT: "7001", URL: "http://plain/x"}}
+  store: {image: "s:1"}
+  plain: {image: "s:1"}
+""")
+    assert found["store"]["expose"] == ["7000"] and found["plain"]["expose"] == ["80"]
+
+
+# --- what nothing connects to ----------------------------------------------------------------------------------------
+
+
+def test_workers_of_a_project_that_publishes_nothing_run_with_what_others_do_not_need(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """services:
+  app: {image: "a:1", depends_on: [db], expose: ["8080"]}
+  worker: {image: "a:1", depends_on: [app, db]}
+  db: {image: "postgres:16"}
+""")
+    assert found["worker"]["companion_of"] == ["app"] and found["worker"]["requires"] == ["db"]
+    assert "worker.service: nothing connects to it: it runs while app is awake" in told
+
+
+def test_a_worker_keeps_nothing_awake_that_it_runs_with(tmp_path: Path) -> None:
+    found, _ = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], depends_on: [db]}
+  mail: {image: "m:1", ports: ["25:25"], depends_on: [web]}
+  watch: {image: "x:1", depends_on: [web, mail, db]}
+  helper: {image: "x:1", depends_on: [mail]}
+  db: {image: "postgres:16", depends_on: [guard]}
+  guard: {image: "g:1"}
+""")
+    assert found["watch"]["companion_of"] == ["web", "mail"] and found["watch"]["requires"] == ["db"]
+    assert found["helper"]["companion_of"] == ["mail"] and found["guard"]["companion_of"] == ["db"]
+
+
+def test_a_companion_that_would_wake_its_own_service_is_left_out(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], depends_on: [guard]}
+  guard: {image: "g:1", depends_on: [db]}
+  db: {image: "postgres:16", depends_on: [second]}
+  second: {image: "g:1", depends_on: [cache]}
+  cache: {image: "redis:7"}
+""")
+    assert found["guard"]["companion_of"] == ["web"] and found["second"]["companion_of"] == ["db"]
+    assert found["guard"]["requires"] == ["db"] and found["second"]["requires"] == ["cache"]
+    assert "services:" not in told
+
+
+def test_a_service_that_others_need_and_whose_port_is_unknown_is_told_as_a_risk(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], depends_on: [pool]}
+  pool: {image: "p:1"}
+""")
+    assert found["pool"]["companion_of"] == found["pool"]["before"] == ["web"]
+    assert "pool.service: no port of it is known, so nothing can connect to it, and it runs while web is awake; if it" in told
+
+
+def test_what_says_by_name_and_restart_that_it_ends_is_a_task(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], depends_on: [seeder]}
+  seeder: {image: "w:1", restart: on-failure, depends_on: [db]}
+  shop-init: {image: "w:1", restart: on-failure, depends_on: [db]}
+  seed: {image: "w:1", restart: "no", depends_on: [web]}
+  job: {image: "w:1", restart: on-failure, depends_on: [db]}
+  db: {image: "postgres:16"}
+""")
+    assert found["seeder"]["task"] and found["seeder"]["before"] == ["web"] and found["seeder"]["requires"] == ["db"]
+    assert found["shop-init"]["task"] and found["shop-init"]["before"] == ["web"]
+    assert "seed" not in found, "it needs web, and can't run before it"
+    assert "job: left out: no port of it is known, and 'restart: on-failure' says that it may end" in told
+
+
+@pytest.mark.parametrize("mode", ["host", "none"])
+def test_a_worker_in_the_host_s_network_or_without_one_keeps_it(tmp_path: Path, mode: str) -> None:
+    found, told = project(tmp_path, f"""services:
+  web: {{image: "w:1", ports: ["80:80"], depends_on: [guard]}}
+  guard: {{image: "g:1", network_mode: {mode}, privileged: true}}
+""")
+    assert found["guard"]["companion_of"] == ["web"] and "links" not in found["guard"]
+    assert found["guard"]["create_args"] == ["--privileged", f"--network={mode}"]
+    assert "it gets a network of its own" not in told

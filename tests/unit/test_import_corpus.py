@@ -17,6 +17,15 @@ def test_each_file_has_its_line_and_what_docker_refuses_breaks(tmp_path: Path) -
     shutil.copy(TOP / "tests/data/quadlet/q05-no-ports.container", tmp_path)
     done = subprocess.run([sys.executable, TOP / "tools/import-corpus", tmp_path], capture_output=True, text=True, timeout=120)
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[1:3]] == [["alias/compose.yaml", "2"], ["q05-no-ports.container", "0"]]
+    assert [line.split()[:5] for line in lines[1:3]] == [["alias/compose.yaml", "2", "2", "0", "0"],
+                                                         ["q05-no-ports.container", "1", "0", "0", "0"]]
     assert lines[3].startswith("vpn/compose.yaml") and "import: error: " in lines[3]
-    assert lines[4].startswith("3 files, 2 containers, 2 with an error")
+    assert lines[4].startswith("3 files, 2 of 5 services arrived (40 %), 2 with an error")
+
+
+def test_a_directory_of_quadlet_files_is_one_project_if_asked_for(tmp_path: Path) -> None:
+    for name in ("q05-no-ports.container", "q16-requires.container"):
+        shutil.copy(TOP / "tests/data/quadlet" / name, tmp_path)
+    done = subprocess.run([sys.executable, TOP / "tools/import-corpus", "--together", tmp_path], capture_output=True, text=True,
+                          timeout=120)
+    assert done.stdout.splitlines()[1].split()[:5] == [".", "2", "1", "1", "0"], done.stdout + done.stderr
