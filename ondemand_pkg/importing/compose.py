@@ -87,7 +87,7 @@ class _Project:
         for name, service in self.services.items():
             self._image(name, service)
             service.convert()
-            service.mounted = mounted.texts(service.draft.values.get("volumes", ()))
+            service.mounted = mounted.texts(service.bound)
             self._same_targets(service)
             self._tell_routine(service)
         self.networks = Networks(self.scope, {name: service.keys for name, service in self.services.items()})
@@ -104,7 +104,9 @@ class _Project:
             self._ready(service)
         self._depend()
         for name, role in self.roles.items():
-            compose_attendance.write(self.services[name], role, lambda other: self.services[other].draft.name, self.raw[name])
+            is_awaited = any(other not in self.roles for other in role.before)
+            compose_attendance.write(self.services[name], role, lambda other: self.services[other].draft.name, self.raw[name],
+                                     is_awaited)
         self.notes += compose_network.lost(self.networks, self.services, self.scope.path)
         self._tell_rest()
         exposing = [service.draft for service in self.services.values() if "expose" in service.draft.values]
@@ -305,11 +307,13 @@ class _Project:
 
     def _leave_out(self, reasons: Mapping[str, str]) -> None:
         """Take out the services that nothing can wake; ``reasons`` are those of services that can't be kept for others' sake."""
+        needed = {name: on or [other for other in self.services if other != name and self._speaks_of(name, other)]
+                  for name, on in self.dependencies.items()}
         while True:
             without_port = [service for service in self.services.values()
                             if not service.published and not self._ports_of(service) or service.name in reasons]
             self.roles = compose_attendance.roles(self.services, [one for one in without_port if one.name not in reasons],
-                                                  self.dependencies, self._is_task, self.speakers)
+                                                  needed, self._is_task, self.speakers)
             without_role = [service for service in without_port if service.name not in self.roles]
             if not without_role:
                 break
@@ -329,6 +333,10 @@ class _Project:
             self.notes.append(Note(self.raw[name].place, "", reason + self._needs(service), Weight.LOSS, name))
         if self.left_out:
             self.notes.append(Note(self.scope.path, "services", self._counted(), Weight.LOSS))
+
+    def _speaks_of(self, name: str, other: str) -> bool:
+        return name in self.services and name in self.speakers[other] and self.services[name].spoken.mentioned(
+            self.networks.names(other, name))[0]
 
     def _is_task(self, name: str) -> bool:
         return compose_dependencies.is_awaited_to_its_end(self.scope, name, self.dependencies) or (

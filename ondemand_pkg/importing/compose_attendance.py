@@ -46,7 +46,7 @@ def roles(services: Mapping[str, ComposeService], without_ports: Iterable[Compos
         elif not any(other in services for other in speakers[name]) and not restart(service):
             if companion_of := dependents or _accompanied(name, services, dependencies, without_ports):
                 found[name] = Attendance(dependents, companion_of)
-    _refuse_cycles(found, services, dependencies)
+    _refuse_cycles(found, services, dependencies, lambda name: _accompanied(name, services, dependencies, without_ports))
     return found
 
 
@@ -67,8 +67,11 @@ def _mode(service: ComposeService) -> str:
 
 
 def _refuse_cycles(roles: dict[str, Attendance], services: Mapping[str, ComposeService],
-                   dependencies: Mapping[str, Collection[str]]) -> None:
-    """Let no companion wake a service that it runs with, or it kept itself awake; one without such a service has no role."""
+                   dependencies: Mapping[str, Collection[str]], otherwise: Callable[[str], tuple[str, ...]]) -> None:
+    """Let no companion wake a service that it runs with, or it kept itself awake; one without such a service has no role.
+
+    ``otherwise`` says with whom one may run where that is so of all those that depend on it.
+    """
     def required(name: str) -> list[str]:
         role = roles.get(name, Attendance())
         return [other for other in dependencies[name]
@@ -78,6 +81,7 @@ def _refuse_cycles(roles: dict[str, Attendance], services: Mapping[str, ComposeS
         return _closure(names, {name: [*required(name), *(helper for helper, role in roles.items()
                                                           if name in (role.companion_of or role.before))] for name in services})
 
+    tried = set[str]()
     is_settled = False
     while not is_settled:
         is_settled = True
@@ -89,6 +93,9 @@ def _refuse_cycles(roles: dict[str, Attendance], services: Mapping[str, ComposeS
             left = tuple(other for other in role.companion_of if other not in woken)
             if left:
                 roles[name] = Attendance(tuple(other for other in role.before if other in left), left)
+            elif role.companion_of and name not in tried and (others := otherwise(name)):
+                tried.add(name)
+                roles[name] = Attendance((), others)
             else:
                 del roles[name]
             break
@@ -128,8 +135,11 @@ def _closure(names: Iterable[str], dependencies: Mapping[str, Collection[str]]) 
     return found
 
 
-def write(service: ComposeService, role: Attendance, named: Callable[[str], str], place: Any) -> None:
-    """Write into a draft what a service is, and take out what does not go with it; ``named`` gives declared names."""
+def write(service: ComposeService, role: Attendance, named: Callable[[str], str], place: Any, is_awaited: bool) -> None:
+    """Write into a draft what a service is, and take out what does not go with it.
+
+    ``named`` gives declared names; ``is_awaited`` says that one waits for it to which clients connect.
+    """
     values = service.draft.values
     before = [named(other) for other in role.before]
     if _mode(service):
@@ -142,7 +152,7 @@ def write(service: ComposeService, role: Attendance, named: Callable[[str], str]
         if "http" in values.get("ready", ()) or "tcp" in values.get("ready", ()):
             del values["ready"]
         runs = f"it runs while {' or '.join(values['companion_of'])} is awake"
-        if role.before:
+        if is_awaited:
             service.note(place, "service", f"no port of it is known, so nothing can connect to it, and {runs}; if it has one, "
                          "write 'expose:' into the service, or pull its image before the import", Weight.LOSS)
         else:

@@ -91,6 +91,6 @@ class ServiceEnvironment:
     def _leave_out(self, variable: str, text: str, place: str, what: str) -> None:
         self.left_out[variable] = text
         remedy = ("its value has several lines: write it into a file of the host and mount that with a volume" if "\n" in text
-                  else f"write the line '{variable}=' with its value, without quotes, into /etc/ondemand/{{NAME}}.env "
+                  else "write the line '{KEY}=' with its value, without quotes, into /etc/ondemand/{NAME}.env "
                   "on each host")
         self._note(place, what, f"it seems to be a secret and was left out; {remedy}", Weight.LOSS)

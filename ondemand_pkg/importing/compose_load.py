@@ -240,6 +240,11 @@ class _Loader:
             found = compose_paths.rebased(found, self._relative(where, directory))
             for table in TABLES:
                 for name, value in self._mapping(found.value.get(table, _EMPTY), table).items():
+                    mine = own.value.get(table, _EMPTY).value
+                    if isinstance(mine, dict) and name in mine and mine[name].path == entry.path and table == "services":
+                        self.notes.append(Note(mine[name].place, f"include {os.path.normpath(paths[0])}", "it has the "
+                                               "service too: what is here is merged over that, as newer releases of Compose do; "
+                                               "Compose 2.40 refuses it", service=name))
                     own = self._with_included(own, table, name, value, resets)
         return own
 

@@ -27,9 +27,8 @@ class Mounted:
         self._left = _MOST_TEXT
         self._texts: dict[str, str] = {}
 
-    def texts(self, volumes: Sequence[str]) -> list[str]:
-        """Return the texts, less comments, of what a container mounts from the project's directory."""
-        sources = [volume.partition(":")[0] for volume in volumes if volume.startswith("/")]
+    def texts(self, sources: Sequence[str]) -> list[str]:
+        """Return the texts, less comments, of files and directories that a container mounts from the project's directory."""
         inner = [source for source in sources
                  if self._reach.is_inside(source) and os.path.realpath(source) != str(self._reach.directory)]
         return [text for source in inner for path in self._files(source) if (text := self._text(path))]
@@ -59,6 +58,8 @@ class Mounted:
 def _read(path: str) -> str:
     """Return the text of a small regular file, nothing for any other."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return ""
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         return ""

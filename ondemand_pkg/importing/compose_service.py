@@ -86,6 +86,7 @@ class ComposeService:
         self.is_inside = False  # whether other containers alone reach it
         self.test: list[str] = []  # the words of its health check
         self.left_out: dict[str, str] = {}  # variables of the environment that seem to be secrets
+        self.bound: list[str] = []  # what its volumes mount of the host
         self.mounted: list[str] = []  # the texts of its configuration files
 
     def note(self, located: Located, what: str, instead: str, weight: Weight = Weight.CHANGED) -> None:
@@ -240,6 +241,7 @@ class ComposeService:
         source = mount.source
         if mount.kind == "bind":
             source = self.scope.absolute(source)
+            self.bound.append(source)
             if source != mount.source:
                 self.note(item, f"volumes {mount.source} ({source})",
                           "put it at this path on each host, or write another one into the declaration", Weight.LOSS)

@@ -27,12 +27,13 @@ class Spoken:
         self._test = test
 
     @functools.cached_property
-    def _sets(self) -> list[frozenset[str]]:
-        return [frozenset().union(*map(_words, [*self._env.values(), *self._commands])), *map(_words, self._mounted)]
+    def _words(self) -> frozenset[str]:
+        return frozenset(word for text in [*self._env.values(), *self._commands] for part in _WORD.findall(text)
+                         for word in (part, part.rstrip(".-"), part.lstrip(".-")))
 
     def has(self, word: str) -> bool:
-        """Tell whether a word that may be a name is in these texts."""
-        return any(word in words for words in self._sets)
+        """Tell whether a word that may be a name is in these texts; in the files that are mounted, as a host."""
+        return word in self._words or any(word in _table(text) for text in self._mounted)
 
     @functools.cached_property
     def _own(self) -> Table:
@@ -74,11 +75,6 @@ def _collect(found: Table, text: str, may_be_bare: bool) -> None:
 
 
 # Many services mount one file.
-@functools.lru_cache(maxsize=256)
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word for part in _WORD.findall(text) for word in (part, part.rstrip(".-"), part.lstrip(".-")))
-
-
 @functools.lru_cache(maxsize=256)
 def _table(text: str) -> Table:
     found: Table = {}

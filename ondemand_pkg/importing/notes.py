@@ -27,8 +27,8 @@ class Note:
     """Something that was not carried over, or not as it stood.
 
     ``place`` is FILE:LINE or another name for where it stands, ``what`` the key, ``instead`` what it became or what to do, with
-    {NAME} for the container's name.  ``service`` is whose key it is, by its name in the file; ``what`` is empty where it is all
-    of it.
+    {NAME} for the container's name and {KEY} for what is behind the dot in ``what``.  ``service`` is whose key it is, by its name
+    in the file; ``what`` is empty where it is all of it.
     """
 
     place: str
@@ -41,7 +41,12 @@ class Note:
     def __str__(self) -> str:
         # In the head of the declaration too, a foreign file must neither end the line nor steer the terminal.
         key = ".".join(filter(None, (self.service, self.what)))
-        return visible(f"{self.place}: {key}: {named(self.instead, [self.name] if self.name else [])}")
+        return visible(f"{self.place}: {key}: {self.message}")
+
+    @property
+    def message(self) -> str:
+        """What it became or what to do, with its names."""
+        return named(self.instead, [self.name] if self.name else []).replace("{KEY}", self.what.rpartition(".")[2])
 
 
 def named(text: str, names: Sequence[str]) -> str:
@@ -85,7 +90,7 @@ def summary(notes: Sequence[Note], count: int) -> str:
 
 def plain(notes: Iterable[Note]) -> list[dict[str, Any]]:
     """Return all notes as JSON has them."""
-    return [{"place": note.place, "service": note.service, "key": note.what, "message": named(note.instead, [note.name]),
+    return [{"place": note.place, "service": note.service, "key": note.what, "message": note.message,
              "container": note.name, "weight": note.weight.name.lower()} for note in dict.fromkeys(notes)]
 
 
@@ -95,12 +100,13 @@ def _line(kind: str, group: Sequence[Note]) -> str:
     first, *others = dict.fromkeys(note.place for note in group)
     services = list(dict.fromkeys(note.service for note in group if note.service))
     keys = list(dict.fromkeys(note.what for note in group))
-    tails = [key[len(kind):].lstrip(". ") for key in keys]
+    tails = [key[len(kind) + 1:] for key in keys]
     what = keys[0] if len(keys) == 1 else f"{kind} {_listed(tails)}"
     subject = ": ".join(filter(None, (_listed(services), what)))
     place = first + (f" and {len(others)} other line{'s' * (len(others) != 1)}" if others else "")
     names = list(dict.fromkeys(note.name for note in group if note.name))
-    return visible(f"{place}: {subject}: {named(group[0].instead, names)}")
+    message = named(group[0].instead, names).replace("{KEY}", tails[0] if len(tails) == 1 else "VARIABLE")
+    return visible(f"{place}: {subject}: {message}")
 
 
 def _listed(texts: Sequence[str]) -> str:

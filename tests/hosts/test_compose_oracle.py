@@ -128,7 +128,7 @@ def became(draft: Draft) -> dict[str, Any]:
         "memory": container_values.MEMORY.parse(values["memory"]) if "memory" in values else None, "cpus": values.get("cpus"),
         "read_only": values.get("read_only", False), "cap_add": values.get("cap_add", []), "cap_drop": values.get("cap_drop", []),
         "ports": sorted(" ".join(parts(port)) for port in values.get("ports", []) if not port.startswith("172.17.0.1:")),
-        "volumes": sorted(f"{one[0]} {one[1]} {'ro' in one[2:] and True}" for one in volumes
+        "volumes": sorted(f"{one[0]} {one[1]} {'ro' in ','.join(one[2:]).split(',')}" for one in volumes
                           if not one[0].startswith(f"{draft.name}-") and not one[1].startswith("/run/secrets/")),
         "tmpfs": sorted(values.get("tmpfs", [])), "stop_timeout": values.get("stop_timeout"),
         "hostname": next((option.partition("=")[2] for option in options if option.startswith("--hostname=")), None),

@@ -141,6 +141,15 @@ def test_included_services_are_there() -> None:
     assert found["web"].values["requires"] == ["db"] and "db" in found
 
 
+def test_a_service_that_an_included_file_has_too_is_merged_and_told(tmp_path: Path) -> None:
+    paths = written(tmp_path, compose_yaml="include: [b.yaml]\nservices:\n  web: {ports: ['80:80'], environment: {A: '2'}}\n",
+                    b_yaml="services:\n  web: {image: 'w:1', environment: {A: '1', B: '1'}}\n")
+    drafts, notes = origins.read(paths[0], {})
+    assert drafts[0].values["env"] == {"A": "2", "B": "1"} and drafts[0].values["image"] == "w:1"
+    (note,) = [note for note in notes if note.what.startswith("include")]
+    assert "Compose 2.40 refuses it" in note.instead and note.place.endswith("compose.yaml:3") and note.service == "web"
+
+
 @pytest.mark.parametrize(("files", "message"), [
     ({"a_yaml": "include: [a.yaml]\nservices: {web: {image: 'a:1'}}\n"}, "a.yaml:1: include forms a cycle"),
     ({"a_yaml": "include: [b.yaml]\n", "b_yaml": "include: [a.yaml]\n"}, "b.yaml:1: include forms a cycle"),

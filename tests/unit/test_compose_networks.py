@@ -384,3 +384,33 @@ def test_a_worker_in_the_host_s_network_or_without_one_keeps_it(tmp_path: Path, 
     assert found["guard"]["companion_of"] == ["web"] and "links" not in found["guard"]
     assert found["guard"]["create_args"] == ["--privileged", f"--network={mode}"]
     assert "it gets a network of its own" not in told
+
+
+def test_a_worker_without_depends_on_runs_with_those_that_clients_reach_if_it_speaks_of_others(tmp_path: Path) -> None:
+    found, _ = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], environment: {DB_HOST: db}}
+  worker: {image: "w:1", command: worker, environment: {DB_HOST: db}}
+  alone: {image: "w:1", command: alone}
+  db: {image: "postgres:16"}
+""")
+    assert found["worker"]["companion_of"] == ["web"] and found["worker"]["links"] == ["db"] and "alone" not in found
+
+
+def test_a_file_of_secrets_is_not_read_for_ports(tmp_path: Path) -> None:
+    (tmp_path / "secret.conf").write_text("http://back:8000/")
+    found, _ = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], secrets: [it]}
+  back: {image: "b:1"}
+secrets: {it: {file: ./secret.conf}}
+""")
+    assert "back" not in found
+
+
+def test_of_workers_that_wait_for_each_other_none_is_told_as_a_risk(tmp_path: Path) -> None:
+    found, told = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"]}
+  worker: {image: "w:1", depends_on: [web]}
+  beat: {image: "w:1", depends_on: [worker, web]}
+""")
+    assert found["worker"]["companion_of"] == found["beat"]["companion_of"] == ["web"], "one of beat's would keep web awake"
+    assert "nothing connects to it: it runs while web is awake" in told and "no port of it is known" not in told

@@ -197,11 +197,13 @@ def test_secrets_become_lines_for_the_host_and_the_rest_comes_along(site: Path) 
     for secret in ("hunter2", "p4ssw0rd", "t0ken", "one\n"):
         assert secret not in done.output + (site / "x.toml").read_text()
     line = ("it seems to be a secret and was left out; write the line '{0}=' with its value, without quotes, into "
-            "/etc/ondemand/web.env")
-    for place, what in (("a.env:3: web.env_file.", "DB_PASSWORD"), ("a.env:4: web.env_file.", "URL"),
-                        ("compose.yaml:7: web.environment.", "API_TOKEN"),
-                        ("compose.yaml:8: web.environment.", "AWS_SECRET_ACCESS_KEY")):
-        assert f"{place}{what}: {line.format(what)}" in done.stderr, done.stderr
+            "/etc/ondemand/web.env on each host")
+    assert f"a.env:3 and 1 other line: web: env_file DB_PASSWORD, URL: {line.format('VARIABLE')}" in done.stderr, done.stderr
+    assert (f"compose.yaml:7 and 1 other line: web: environment API_TOKEN, AWS_SECRET_ACCESS_KEY: {line.format('VARIABLE')}"
+            in done.stderr)
+    found = json.loads(run("import", file, "--json", env={"AWS_SECRET_ACCESS_KEY": SECRET}).stdout)["notes"]
+    for variable in ("DB_PASSWORD", "URL"):
+        assert [note["message"] for note in found if note["key"] == f"env_file.{variable}"] == [line.format(variable)]
     assert "a.env:5: web.env_file.TLS_SECRET: it seems to be a secret and was left out; its value has several" in done.stderr
     assert "$AWS_SECRET_ACCESS_KEY: it seems to be a secret, and its value is in the declaration now" in done.stderr
     assert [link.target for link in containers["web"].links] == ["db"], "what was left out speaks of it"
