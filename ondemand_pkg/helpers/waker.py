@@ -6,7 +6,8 @@ What the timer of `wake_at` runs.  Knows that a service that is awake, or sleeps
 requires; hides how that is.
 """
 
-from names import NAME
+import programs
+from names import NAME, UNITS
 from process import Failure, say, usage
 from required import await_ready
 
@@ -15,10 +16,13 @@ def main(argv: "Sequence[str]") -> "int":
     if argv:
         return usage(__doc__)
     try:
-        await_ready(NAME, wakes=True, kind="service").close()
+        control = await_ready(NAME, wakes=True, kind="service")
     except Failure as error:
         say(str(error))
         return 1
+    # A proxy that met the end of the last life may have ended with it; without one nothing puts the service to sleep again.
+    programs.wait(programs.start(["systemctl", "--no-block", "start", UNITS + ".service"]))
+    control.close()
     return 0
 
 

@@ -78,20 +78,30 @@ class Held:
 @pytest.fixture
 def helper(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(waker, "NAME", "web")
+    monkeypatch.setattr(waker, "UNITS", "ondemand-web")
     return waker
 
 
-def test_the_timers_program_waits_until_the_service_is_ready_and_holds_it_no_longer(
+def test_the_timers_program_waits_until_the_service_is_ready_and_its_proxy_runs_and_holds_it_no_longer(
     helper: ModuleType, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held = Held()
+    ran: list[list[str]] = []
+
+    def start(argv: list[str]) -> int:
+        assert held.is_open
+        ran.append(argv)
+        return 1
 
     def ready(name: str, wakes: bool, kind: str) -> Held:
         assert (name, wakes, kind) == ("web", True, "service")
         return held
 
     monkeypatch.setattr(helper, "await_ready", ready)
+    monkeypatch.setattr(helper.programs, "start", start)
+    monkeypatch.setattr(helper.programs, "wait", lambda child: True)
     assert helper.main([]) == 0 and not held.is_open
+    assert ran == [["systemctl", "--no-block", "start", "ondemand-web.service"]], "a proxy that ended meanwhile is started again"
 
 
 def test_a_wake_that_fails_is_told(
