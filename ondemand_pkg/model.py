@@ -31,6 +31,7 @@ DEFAULT_UDP_TIMEOUT = 300.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 ANY_ENGINE = "any"
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class ReadyKind(enum.Enum):
@@ -87,6 +88,31 @@ class Link:
 
     def __str__(self) -> str:
         return f"{self.target}:{self.name}" if self.name else self.target
+
+
+@frozen
+class Hours:
+    """Hours that come again each week, in the host's time.
+
+    ``begin`` and ``end`` in minutes of the day; an end that is not behind the begin is one of the next day.  ``days`` are those
+    of the begin, 0 for Monday; every day where there are none.
+    """
+
+    begin: int
+    end: int
+    days: tuple[int, ...] = ()
+
+    @property
+    def event(self) -> str:
+        """The moment of the calendar at which they begin, as systemd writes it."""
+        return " ".join((*((",".join(WEEKDAYS[day] for day in self.days),) if self.days else ()), _clock(self.begin)))
+
+    def __str__(self) -> str:
+        return f"{self.event}..{_clock(self.end)}"
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 @frozen
@@ -149,6 +175,7 @@ class Container:
     idle_mode: str = "traffic"
     idle_action: str = "stop"
     wake_at: tuple[str, ...] = ()
+    keep_awake: tuple[Hours, ...] = ()
     proxy: str = RELAY
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
@@ -253,9 +280,14 @@ class Container:
         return f"{layout.wake_stem(self.name)}.service"
 
     @property
+    def wakes(self) -> tuple[str, ...]:
+        """The moments of the calendar at which it is woken without a client."""
+        return tuple(dict.fromkeys((*self.wake_at, *(hours.event for hours in self.keep_awake))))
+
+    @property
     def with_socket(self) -> tuple[str, ...]:
         """The units that run while the socket listens, and are started and stopped with it."""
-        return (*((self.door_unit,) if self.has_door else ()), *((self.timer_unit,) if self.wake_at else ()))
+        return (*((self.door_unit,) if self.has_door else ()), *((self.timer_unit,) if self.wakes else ()))
 
     @property
     def container_name(self) -> str:

@@ -31,7 +31,7 @@ _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck
 def programs(container: Container) -> dict[str, str]:
     """Return the text of each program, by its name."""
     others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ()),
-              *(("waker",) if container.wake_at else ())) if container.listens else ()
+              *(("waker",) if container.wakes else ())) if container.listens else ()
     asking = (*_ASKING, *(("task",) if container.task else ()))
     return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in asking},
             **{name: render("libexec/program.j2", program=name, engine="") for name in others}}
@@ -49,7 +49,8 @@ def modules(container: Container) -> dict[str, bytes]:
     of_proxy = _PROXIES[container.proxy][1] if container.listens else ()
     of_engine = (f"engines/{module}" for module in modules_of(container))
     names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
-             *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ())]
+             *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ()),
+             *(("hours",) if container.keep_awake else ())]
     return {f"{name}.py": _source(name) for name in names}
 
 

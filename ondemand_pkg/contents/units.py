@@ -53,7 +53,7 @@ def units(container: Container) -> dict[str, str]:
         container.container_unit: render("units/ondemand-container.service.j2", **values),
         **({container.network_unit: render("units/ondemand-net.service.j2", **values)} if container.expose else {}),
         **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values),
-            container.waker_unit: render("units/ondemand-wake.service.j2", **values)} if container.wake_at else {}),
+            container.waker_unit: render("units/ondemand-wake.service.j2", **values)} if container.wakes else {}),
         **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values)} if container.schedule else {}),
     }
 

@@ -15,7 +15,7 @@ FORM = 'a moment of the calendar as systemd writes it, such as "Mon..Fri 07:45",
 _WORDS = ("minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "yearly", "annually")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY = "(?:" + "|".join(f"{day[:3]}(?:{day[3:]})?" for day in _DAYS) + ")"
-_WEEKDAYS = re.compile(rf"{_DAY}(?:\.\.{_DAY})?(?:,{_DAY}(?:\.\.{_DAY})?)*,?", re.IGNORECASE)
+WEEKDAYS = re.compile(rf"{_DAY}(?:\.\.{_DAY})?(?:,{_DAY}(?:\.\.{_DAY})?)*,?", re.IGNORECASE)
 _ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,6})?)"
 _ITEM = re.compile(rf"(?:\*|{_NUMBER}(?:\.\.{_NUMBER})?)(?:/{_NUMBER})?")  # a value, or a range, and a step
@@ -35,11 +35,11 @@ def _calendar(value: Any) -> str:
 
 def _is_event(text: str) -> bool:
     words = text.split(" ")
-    if len(words) > 1 and _ZONE.fullmatch(words[-1]) and not _WEEKDAYS.fullmatch(words[-1]):
+    if len(words) > 1 and _ZONE.fullmatch(words[-1]) and not WEEKDAYS.fullmatch(words[-1]):
         words.pop()
     if len(words) == 1 and words[0].lower() in _WORDS:
         return True
-    if words and _WEEKDAYS.fullmatch(words[0]):
+    if words and WEEKDAYS.fullmatch(words[0]):
         words.pop(0)
         if not words:
             return True

@@ -13,6 +13,7 @@ from ondemand_pkg.declaration import (
     attendance,
     calendar_values,
     container_values,
+    hours_values,
     network_values,
     package_values,
     refusals,
@@ -151,6 +152,9 @@ FIELDS: tuple[Field, ...] = (
           "once woken.", '"10min"', '"never"'),
     Field("wake_at", calendar_values.EVENTS, "Wake the container at these moments without a client, in the host's time zone "
           "unless one is named; without traffic it sleeps again after 'idle'.", '"Mon..Fri 07:45"'),
+    Field("keep_awake", hours_values.HOURS, "Hours in which 'idle' does not put the container to sleep, in the host's time zone; "
+          "it is woken when they begin. An end before the beginning is on the next day, 24:00 is midnight. Needs 'idle', which "
+          "counts from their end on.", '"Mon..Fri 08:00..18:00"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps the container awake: data being transferred, or "
           "open connections, even silent ones.", '"traffic"', '"traffic"'),
     Field("idle_action", values.choice("stop", "pause"), "Stop an idle container, or pause it; a paused container keeps "
@@ -196,7 +200,6 @@ NOT_SUPPORTED = {
     **dict.fromkeys(("data_timeout", "excludes", "excludes_timeout", "node", "outbound", "pass_socket", "path", "replicas",
                      "wake_on"), "leave it out"),
     "health": "leave it out, or write ready for what must be so before clients are led to the container",
-    "keep_awake": 'leave it out, or write wake_at = "Mon..Fri 08:00" and an idle that is long enough',
     "network_of": 'write create_args = ["--network=container:..."]',
 }
 
@@ -216,11 +219,14 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
     if arguments.get("idle_action") == "pause" and arguments.get("idle") is None:
         yield "idle_action", '"pause" needs an idle time', 'write idle = "10min" too, or leave the key out'
+    if "keep_awake" in arguments and arguments.get("idle") is None and not attendance.has_no_ports(arguments):
+        yield "keep_awake", "without an idle time the container never falls asleep once it is awake", (
+            'write idle = "10min" too, or wake_at instead')
     if arguments.get("proxy") == SOCKET_PROXYD:
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
             yield "proxy", f'"{SOCKET_PROXYD}" supports one TCP address and one port only', "leave the key out"
-        for key in ("allow", "idle", "proxy_protocol"):
+        for key in ("allow", "idle", "keep_awake", "proxy_protocol"):
             if arguments.get(key):
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
     yield from network_values.contradictions(arguments)

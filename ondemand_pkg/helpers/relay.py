@@ -1,7 +1,7 @@
 """relay - hold the clients until the container listens, then carry their bytes.
 
-Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--allow NETWORK]...
-             [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] PORT[/udp]...
+Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--keep-awake HOURS]...
+             [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -24,7 +24,7 @@ from control import ask_for_life
 from loop import Loop
 from own_sockets import passed_sockets
 from process import say, usage
-from relay_life import LONGEST_BACK_OFF, Life
+from relay_life import LONGEST_BACK_OFF, Life, never_kept
 from relay_states import OVER, TERM
 
 
@@ -32,11 +32,12 @@ class Service:
     """A service and its carriers."""
 
     def __init__(self, loop: "Loop", carriers: "Sequence[Carrier]", door: "Optional[str]", idle: "Optional[float]",
-                 counts_connections: "bool", who: "Callable[[Held, float], Tuple[str, float]]") -> "None":
+                 counts_connections: "bool", who: "Callable[[Held, float], Tuple[str, float]]",
+                 kept: "Callable[[], float]") -> "None":
         self.loop = loop
         self.carriers = carriers
         self.door = door
-        self.life = Life(carriers, idle, counts_connections, self.ask, who)
+        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept)
         self.signals, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self.signals, self.hear_signals)
         _signal.set_wakeup_fd(signalled)
@@ -74,7 +75,7 @@ class Service:
 
 def main(argv: "Sequence[str]") -> "int":
     try:
-        door, idle, idle_mode, allowed, header, exposed, udp_timeout, ports = arguments(argv)
+        door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, ports = arguments(argv)
     except (IndexError, ValueError, OSError):
         return usage(__doc__)
     sockets = passed_sockets()
@@ -98,7 +99,7 @@ def main(argv: "Sequence[str]") -> "int":
                 listener.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         carriers.append(datagrams.Datagrams(loop, of_datagrams, udp_timeout, (
             lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None))
-    service = Service(loop, carriers, door, idle, idle_mode == "connections", who)
+    service = Service(loop, carriers, door, idle, idle_mode == "connections", who, kept)
     if is_right:
         service.life.begin()
     else:
@@ -114,6 +115,8 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     allowed: "List[Tuple[int, int]]" = []
     header: "Optional[Callable[[Socket], bytes]]" = None
     exposed, udp_timeout = "", 300.0
+    kept = never_kept
+    hours: "List[Hours]" = []
     while left and left[0].startswith("--"):
         option, value = left.pop(0), left.pop(0)
         if option == "--door":
@@ -122,6 +125,11 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             idle = float(value)
         elif option == "--idle-mode" and value in ("traffic", "connections"):
             idle_mode = value
+        elif option == "--keep-awake":
+            from hours import parse, until_their_end  # only who declares it pays for it
+
+            hours.append(parse(value))
+            kept = until_their_end(hours)
         elif option == "--allow":
             allowed.append(parse_network(value))
         elif option == "--exposed":
@@ -140,7 +148,7 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     if not all(kind in ("", "udp") for _, _, kind in words):
         raise ValueError(left)
     ports = [(int(port), kind == "udp") for port, _, kind in words]
-    return door, idle, idle_mode, allowed, header, exposed, udp_timeout, ports
+    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, ports
 
 
 TYPE_CHECKING = False
@@ -150,6 +158,7 @@ if TYPE_CHECKING:
 
     from carriers import Carrier, Held
     from control import Client
+    from hours import Hours
 
-    Arguments = Tuple[Optional[str], Optional[float], str, List[Tuple[int, int]], Optional[Callable[[Socket], bytes]], str, float,
-                      List[Tuple[int, bool]]]
+    Arguments = Tuple[Optional[str], Optional[float], str, Callable[[], float], List[Tuple[int, int]],
+                      Optional[Callable[[Socket], bytes]], str, float, List[Tuple[int, bool]]]

@@ -56,23 +56,30 @@ TICK = 0.01  # seconds: the longest that a client may seem to have come too late
 PARTINGS = (PARTING, PARTING_BROKEN, PARTING_STOPPED)
 
 
+def never_kept() -> "float":
+    return 0.0
+
+
 class Life(Machine):
     """What clients notice of the workload's life.
 
     ``ask`` asks for a `run` and returns the connection to it, or raises OSError; ``who`` returns who a client is and since when
-    it waits, by its socket.
+    it waits, by its socket; ``kept`` for how many seconds from now on it stays awake without traffic because of the hour.
     """
 
     TABLE = TABLE
 
     def __init__(self, carriers: "Sequence[Carrier]", idle: "Optional[float]", counts_connections: "bool",
-                 ask: "Callable[[], Client]", who: "Callable[[Held, float], Tuple[str, float]]") -> "None":
+                 ask: "Callable[[], Client]", who: "Callable[[Held, float], Tuple[str, float]]",
+                 kept: "Callable[[], float]" = never_kept) -> "None":
         super().__init__(CALLING)
         self.carriers = carriers
         self.idle = idle  # seconds; None: never
         self.counts_connections = counts_connections  # an open connection keeps it awake
         self.ask = ask
         self.who = who
+        self.kept = kept
+        self.was_kept = False  # when traffic was looked for last
         self.control: "Optional[Client]" = None
         self.calls = 0  # for `run`, in a row without a word
         self.has_waker = False  # `run` was told of the first client
@@ -176,7 +183,9 @@ class Life(Machine):
     def look_for_traffic(self) -> "None":
         """Note whether there was any until now."""
         has_moved = [carrier.has_moved() for carrier in self.carriers]
-        if any(has_moved) or self.waiting() or (self.counts_connections and self.connections()):
+        was_kept, self.was_kept = self.was_kept, self.kept() > 0
+        is_kept = was_kept or self.was_kept
+        if any(has_moved) or is_kept or self.waiting() or (self.counts_connections and self.connections()):
             self.quiet_since = time.monotonic()
 
     def waiting(self) -> "int":
@@ -191,7 +200,7 @@ class Life(Machine):
         left = "-"
         if self.idle is not None:
             self.look_for_traffic()
-            left = "{:.1f}".format(max(0.0, self.idle - (time.monotonic() - self.quiet_since)))
+            left = "{:.1f}".format(max(0.0, self.idle - (time.monotonic() - self.quiet_since)) + self.kept())
         lost = sum(carrier.lost() for carrier in self.carriers)
         return "{} {} {}{}".format(words.NUMBERS, left, self.connections() + self.waiting(), " {}".format(lost) if lost else "")
 

@@ -46,18 +46,18 @@ def is_active(manager: Manager, unit: str) -> bool:
     return manager.machine.run("systemctl", "is-active", unit, check=False).stdout.strip() == "active"
 
 
-def wakes(manager: Manager) -> int:
+def wakes(manager: Manager, name: str = "clock") -> int:
     """Return how often it was woken, each time without a client."""
     manager.machine.run("journalctl", "--sync")
-    lines = manager.machine.run("journalctl", "--output=json", "ONDEMAND_NAME=clock", f"MESSAGE_ID={WOKEN}")
+    lines = manager.machine.run("journalctl", "--output=json", f"ONDEMAND_NAME={name}", f"MESSAGE_ID={WOKEN}")
     records = [json.loads(line) for line in lines.stdout.splitlines()]
     assert all(record["MESSAGE"].startswith("woken without a client") for record in records)
     return len(records)
 
 
-def until_woken(manager: Manager, count: int) -> None:
-    manager.machine.sh(f"until [ $(journalctl --output=cat MESSAGE_ID={WOKEN} ONDEMAND_NAME=clock | wc -l) -ge {count} ]; "
-                       "do sleep 0.1; done", timeout=60)
+def until_woken(manager: Manager, count: int, name: str = "clock", timeout: float = 60) -> None:
+    manager.machine.sh(f"until [ $(journalctl --output=cat MESSAGE_ID={WOKEN} ONDEMAND_NAME={name} | wc -l) -ge {count} ]; "
+                       "do sleep 0.1; done", timeout=timeout)
 
 
 def test_an_upgrade_brings_the_timer_which_wakes_it_again_and_again(manager: Manager, packages: dict[str, Path]) -> None:
@@ -97,6 +97,27 @@ def test_a_downgrade_and_a_removal_leave_no_timer(manager: Manager, packages: di
     left = manager.machine.sh("systemctl list-units --all --plain --no-legend 'ondemand-*'; "
                           "ls /usr/lib/systemd/system | grep ondemand || :")
     assert left == ""
+
+
+# Hours
+
+
+def test_hours_in_which_it_stays_awake_begin_with_a_wake_and_end_with_sleep(
+    manager: Manager, tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    now = int(manager.machine.sh("date +%s"))
+    begin = (now + 90) // 60 * 60  # at least 30 s from now
+    start, end = (manager.machine.sh(f"date --date=@{moment} +%H:%M").strip() for moment in (begin, begin + 60))
+    text = SITE.format(version="1", action="stop", key=f'keep_awake = "{start}..{end}"').replace(".clock]", ".office]")
+    manager.install(built(tmp_path_factory.mktemp("office"), text)[f"{manager.kind}/office"])
+    unit = "ondemand-office-container.service"
+    until_woken(manager, 1, "office", 120)
+    manager.machine.sh(f"sleep $(({begin} + 55 - $(date +%s)))", timeout=120)
+    assert is_active(manager, unit) and wakes(manager, "office") == 1, "without traffic for much longer than idle"
+    manager.machine.sh(f"while systemctl --quiet is-active {unit}; do sleep 0.2; done", timeout=60)
+    assert int(manager.machine.sh("date +%s")) in range(begin + 60, begin + 75)
+    assert wakes(manager, "office") == 1
+    manager.purge("ondemand-office")
 
 
 # Tasks

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from requirements import need
 
 from ondemand_pkg.declaration.calendar_values import EVENTS
+from ondemand_pkg.declaration.hours_values import HOURS
 from ondemand_pkg.declaration.values import Invalid
 
 
@@ -39,6 +40,12 @@ def test_moments_of_every_form_are_taken(event: str) -> None:
     "08:00:00:00", "*-*-*-* 08:00", "9..7:00", "daily 08:00"])
 def test_what_systemd_does_not_take_is_refused(event: str) -> None:
     assert not systemd_takes(event) and not taken(event)
+
+
+@pytest.mark.parametrize("written", ["08:00..18:00", "Sat,Sun 8:00..24:00", "mon..friday 22:30..06:00"])
+def test_the_beginning_of_hours_is_a_moment_of_the_calendar(written: str) -> None:
+    (hours,) = HOURS.parse(written)
+    assert systemd_takes(hours.event) and taken(hours.event)
 
 
 ITEMS = st.sampled_from(["*", "1", "5", "07", "1..5", "0/7", "3/2", "1,4", "12", "31", "59", "60", "2..1", "x", ""])
