@@ -73,6 +73,11 @@ class Installed(NamedTuple):
         return os.path.join(LIBEXEC, PREFIX + self.name)
 
     @property
+    def attends(self) -> "bool":
+        """Whether only data wakes it: its proxy keeps account of clients that wake nothing."""
+        return os.path.exists(os.path.join(self.helpers, "unwoken.py"))
+
+    @property
     def state(self) -> "str":
         """The directory of the running service."""
         return os.path.join(RUN, PREFIX + self.name)

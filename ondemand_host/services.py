@@ -13,7 +13,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ondemand_host import engines, sockets, systemd
 from ondemand_host.places import Installed, chosen
 from ondemand_host.stacks import Application, applications
-from ondemand_host.systemd import Record, Sleep, Unit
+from ondemand_host.systemd import Closed, Record, Sleep, Unit
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds in which clients are rejected, as helpers/relay_life.py has it
 COMPANION_BACK_OFF = 1.0  # seconds until a companion that has ended is started again, as helpers/companions.py has it
@@ -43,6 +43,7 @@ class Service(NamedTuple):
     ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is,
     ``schedule``: the moments at which one runs by the clock; ``enabled`` is then its timer's.
     ``given_back`` is how many bytes of memory one that sleeps has given back, None where that was not measured.
+    ``closed`` tells of connections that were closed without data, where only data wakes; None: none, or not to be read.
     ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
 
@@ -68,6 +69,7 @@ class Service(NamedTuple):
     schedule: "Tuple[str, ...]" = ()
     last_sleep: "Optional[Sleep]" = None
     given_back: "Optional[int]" = None
+    closed: "Optional[Closed]" = None
 
 
 class Survey(NamedTuple):
@@ -97,13 +99,14 @@ def survey(wanted: "Sequence[str]") -> "Survey":
             records.setdefault(record.name, []).append(record)
         for end in ends:
             sleeps.setdefault(end.name, []).append(end)
+    closed = systemd.closed([package.proxy for package in packages if package.attends]) if readable else {}
     engine_runs = units.get(engines.DOCKER, Unit()).active in _RUNNING
     running = engines.running() if packages and engine_runs else set()
     addresses = {address for unit in units.values() for address in unit.listen}
     shared = {address for address in addresses if sockets.is_of_containers(address)}
     counts = {**sockets.connections(addresses - shared), **sockets.connections_of_containers(shared)}
     found = [_service(package, units, counts, records.get(package.name, []), sleeps.get(package.name, []), readable,
-                      running or set()) for package in packages]
+                      running or set())._replace(closed=closed.get(package.proxy)) for package in packages]
     hidden = ((JOURNAL, not readable), (IDLE, os.getuid() != 0), (CONTAINERS, running is None))
     return Survey(tuple(found), tuple(what for what, is_hidden in hidden if is_hidden) if found else (),
                   applications(stacks, found))

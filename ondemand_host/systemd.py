@@ -14,6 +14,7 @@ from ondemand_host.errors import HostError
 WOKEN = "03eb855e60674ca096582626136989ec"
 FAILED = "44e9934b34144a52873bc6774228defd"
 ASLEEP = "f95973dafd264499bbf0f7751b3597c4"
+CLOSED = "79273ac236ad4839aa0af4a5889d14e4"  # helpers/unwoken.py
 PHASES = ("queued", "engine_start", "ready", "first_byte")
 LOOK_BACK_DAYS = 30
 MOST_RECORDS = 10000  # that are read, the newest
@@ -66,6 +67,14 @@ class Sleep(NamedTuple):
     how: "str"
     awake: "float"
     given_back: "Optional[int]" = None
+
+
+class Closed(NamedTuple):
+    """Connections that were closed because their clients sent nothing; who was the last one, and when (since the epoch)."""
+
+    connections: "int"
+    client: "str"
+    time: "float"
 
 
 def require_systemd() -> "None":
@@ -126,6 +135,35 @@ def history(names: "Sequence[str]", since: "Optional[str]" = None) -> "Tuple[Lis
     """Return the same, and the ends of the times awake, newest first."""
     text = _read([WOKEN, FAILED, ASLEEP], names, since)
     return parse_records(text), parse_sleeps(text)
+
+
+def closed(units: "Sequence[str]") -> "Dict[str, Closed]":
+    """Return of some units of proxies how many connections they have closed without data in the last LOOK_BACK_DAYS.
+
+    A proxy has no rights: what it says is its own where the journal itself names its unit.
+    """
+    if not units:
+        return {}
+    matches = ["MESSAGE_ID=" + CLOSED] + ["_SYSTEMD_UNIT=" + unit for unit in units]
+    text = output(["journalctl", "--quiet", "--no-pager", "--reverse", "--since=-{}d".format(LOOK_BACK_DAYS),
+                   "--lines={}".format(MOST_RECORDS), "--output=json",
+                   "--output-fields=_SYSTEMD_UNIT,ONDEMAND_CLIENT,ONDEMAND_CLOSED"] + matches)
+    return parse_closed(text)
+
+
+def parse_closed(text: "str") -> "Dict[str, Closed]":
+    """Return the same of what `journalctl --output=json` printed."""
+    found: "Dict[str, Closed]" = {}
+    for line in text.splitlines():
+        try:
+            values = _values(line)
+            unit, count = values["_SYSTEMD_UNIT"], int(values["ONDEMAND_CLOSED"])
+            last = Closed(0, values.get("ONDEMAND_CLIENT", ""), int(values["__REALTIME_TIMESTAMP"]) / 1e6)
+        except (ValueError, KeyError, AttributeError):
+            continue
+        known = found.get(unit, last)
+        found[unit] = known._replace(connections=known.connections + max(0, count))
+    return found
 
 
 def _read(kinds: "Sequence[str]", names: "Sequence[str]", since: "Optional[str]") -> "str":

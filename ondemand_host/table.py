@@ -115,6 +115,10 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
 def _details(service: "Service") -> "Iterator[str]":
     if any(service.dropped):
         yield "datagrams dropped: {} by the kernel since it listens, {} by the relay since it runs".format(*service.dropped)
+    if service.closed:
+        yield "woke nothing in {} days: {} connection{} closed without data, the last {} from {}".format(
+            LOOK_BACK_DAYS, service.closed.connections, "" if service.closed.connections == 1 else "s",
+            moment(service.closed.time), service.closed.client)
     wake, times = service.last_wake, service.wake_time
     if wake:
         client = "by {}".format(wake.client) if wake.client else "without a client"
@@ -157,6 +161,8 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "ports": list(service.ports), "connections": service.connections,
         "dropped_datagrams": {"kernel": service.dropped[0], "relay": service.dropped[1]} if any(
             address.endswith(UDP) for address in service.ports) else None,
+        "closed_without_data": {"count": service.closed.connections, "client": service.closed.client,
+                                "time": moment(service.closed.time)} if service.closed else None,
         "idle_left_s": service.idle_left,
         "last_wake": dict(_of_record(wake), total_ms=wake.total, **{
             "{}_ms".format(phase): dict(wake.phases).get(phase) for phase in PHASES}) if wake else None,

@@ -19,6 +19,7 @@ from ondemand_pkg.listening import TcpAddress as TcpAddress
 from ondemand_pkg.listening import UdpAddress as UdpAddress
 from ondemand_pkg.listening import UnixAddress as UnixAddress
 from ondemand_pkg.package import Stored
+from ondemand_pkg.week import Hours as Hours
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -28,10 +29,11 @@ DEFAULT_TASK_TIMEOUT = 1800.0
 EACH_VERSION, EACH_WAKE = "version", "wake"  # when a task runs
 DEFAULT_LOG_LIMIT = 10 * 1024**2  # bytes
 DEFAULT_UDP_TIMEOUT = 300.0
+CONNECTION, DATA = "connection", "data"  # what wakes a container
+DEFAULT_DATA_TIMEOUT = 10.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 ANY_ENGINE = "any"
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class ReadyKind(enum.Enum):
@@ -91,31 +93,6 @@ class Link:
 
 
 @frozen
-class Hours:
-    """Hours that come again each week, in the host's time.
-
-    ``begin`` and ``end`` in minutes of the day; an end that is not behind the begin is one of the next day.  ``days`` are those
-    of the begin, 0 for Monday; every day where there are none.
-    """
-
-    begin: int
-    end: int
-    days: tuple[int, ...] = ()
-
-    @property
-    def event(self) -> str:
-        """The moment of the calendar at which they begin, as systemd writes it."""
-        return " ".join((*((",".join(WEEKDAYS[day] for day in self.days),) if self.days else ()), _clock(self.begin)))
-
-    def __str__(self) -> str:
-        return f"{self.event}..{_clock(self.end)}"
-
-
-def _clock(minutes: int) -> str:
-    return f"{minutes // 60:02}:{minutes % 60:02}"
-
-
-@frozen
 class Depends:
     """Relations that stand in the packages beside those that the builder works out, in each format's own syntax."""
 
@@ -137,8 +114,8 @@ class Container:
     """One declared container, or a unit that is there already and is adopted: then ``unit`` is its name, and ``image`` empty.
 
     Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes, ``stop_timeout``,
-    ``task_timeout``, ``udp_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in bytes (None: no
-    limit), ``metrics`` a directory, or empty.
+    ``task_timeout``, ``udp_timeout``, ``data_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in
+    bytes (None: no limit), ``metrics`` a directory, or empty.
     """
 
     name: str
@@ -176,6 +153,8 @@ class Container:
     idle_action: str = "stop"
     wake_at: tuple[str, ...] = ()
     keep_awake: tuple[Hours, ...] = ()
+    wake_on: str = CONNECTION
+    data_timeout: float = DEFAULT_DATA_TIMEOUT
     proxy: str = RELAY
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
@@ -258,6 +237,11 @@ class Container:
     def has_door(self) -> bool:
         """Whether the proxy asks for the container, and is not started together with it."""
         return self.listens and self.proxy == RELAY
+
+    @property
+    def attends(self) -> bool:
+        """Whether the relay waits for a client's data before it asks for the container."""
+        return self.wake_on == DATA
 
     @property
     def enabled_unit(self) -> str:

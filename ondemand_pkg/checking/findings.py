@@ -24,6 +24,9 @@ from ondemand_pkg.model import ANY_ENGINE, Container, Port, ReadyKind, TcpAddres
 
 _ENGINE_SOCKETS = tuple(path for engine in ENGINES for path in engine.sockets)
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]|^\$[A-Z_][A-Z0-9_]*$")  # others are more likely part of a password
+# Of the protocols whose server speaks first.
+_SPEAKS_FIRST = {21: "FTP", 22: "SSH", 23: "Telnet", 25: "SMTP", 110: "POP3", 119: "NNTP", 143: "IMAP", 587: "SMTP",
+                 3306: "MySQL", 5900: "VNC"}
 PAGE = "docs/rules.md"
 
 
@@ -75,18 +78,21 @@ def _finding(one: Declared, name: str, what: str, key: str = "") -> Iterator[Fin
 
 def _of_one(container: Container) -> Iterator[tuple[str, str]]:
     """Yield the rule and what was found."""
-    if container.listens:
-        yield from _readiness(container)
+    yield from _of_any(container)
     if not container.unit:
         yield from _of_made(container)
 
 
-def _readiness(container: Container) -> Iterator[tuple[str, str]]:
-    if container.ready.kind is ReadyKind.TCP:
+def _of_any(container: Container) -> Iterator[tuple[str, str]]:
+    if container.ready.kind is ReadyKind.TCP and container.listens:
         needs_all = not container.ready.is_any and len({*(port.container for port in container.ports), *container.expose}) > 1
         yield "readiness-by-port", (
             "it counts as ready once all its ports accept connections, and fails if one never does" if needs_all else
             "it counts as ready as soon as its port accepts connections")
+    speaking = sorted({port for port in container.targets if port in _SPEAKS_FIRST}) if container.attends else []
+    if speaking:
+        yield "speaks-first", "clients of {} never wake it: they send nothing until the server has spoken".format(
+            " and ".join(f"port {port} ({_SPEAKS_FIRST[port]})" for port in speaking))
 
 
 def _of_made(container: Container) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,17 @@ from ondemand_pkg.declaration.rules import SILENCEABLE
 from ondemand_pkg.declaration.values import Value
 from ondemand_pkg.engines import references
 from ondemand_pkg.frozen import frozen
-from ondemand_pkg.model import ANY_ENGINE, EACH_VERSION, EACH_WAKE, METRICS_DIRECTORY, RELAY, SOCKET_PROXYD, TcpAddress
+from ondemand_pkg.model import (
+    ANY_ENGINE,
+    CONNECTION,
+    DATA,
+    EACH_VERSION,
+    EACH_WAKE,
+    METRICS_DIRECTORY,
+    RELAY,
+    SOCKET_PROXYD,
+    TcpAddress,
+)
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -155,6 +165,13 @@ FIELDS: tuple[Field, ...] = (
     Field("keep_awake", hours_values.HOURS, "Hours in which 'idle' does not put the container to sleep, in the host's time zone; "
           "it is woken when they begin. An end before the beginning is on the next day, 24:00 is midnight. Needs 'idle', which "
           "counts from their end on.", '"Mon..Fri 08:00..18:00"'),
+    Field("wake_on", container_values.WAKE_ON, "What wakes the container: a client's connection, or its first bytes. With "
+          "\"data\", port scans, health checks and monitors that only connect wake nothing, count as no traffic, and are closed "
+          "after 'data_timeout'; once the container is awake, connections are forwarded at once. Clients of servers that speak "
+          "first (FTP, SSH, Telnet, SMTP, POP3, IMAP, NNTP, MySQL, VNC) send nothing and never wake it.", f'"{DATA}"',
+          f'"{CONNECTION}"'),
+    Field("data_timeout", values.TIME_SPAN, "Close a client that has connected and sent nothing after this long, while the "
+          "container sleeps. Needs 'wake_on = \"data\"'.", '"30s"', '"10s"'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps the container awake: data being transferred, or "
           "open connections, even silent ones.", '"traffic"', '"traffic"'),
     Field("idle_action", values.choice("stop", "pause"), "Stop an idle container, or pause it; a paused container keeps "
@@ -197,8 +214,7 @@ FOREIGN_KEYS = {
 
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {
-    **dict.fromkeys(("data_timeout", "excludes", "excludes_timeout", "node", "outbound", "pass_socket", "path", "replicas",
-                     "wake_on"), "leave it out"),
+    **dict.fromkeys(("excludes", "excludes_timeout", "node", "outbound", "pass_socket", "path", "replicas"), "leave it out"),
     "health": "leave it out, or write ready for what must be so before clients are led to the container",
     "network_of": 'write create_args = ["--network=container:..."]',
 }
@@ -226,8 +242,8 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
             yield "proxy", f'"{SOCKET_PROXYD}" supports one TCP address and one port only', "leave the key out"
-        for key in ("allow", "idle", "keep_awake", "proxy_protocol"):
-            if arguments.get(key):
+        for key in ("allow", "idle", "keep_awake", "proxy_protocol", "wake_on", "data_timeout"):
+            if arguments.get(key, CONNECTION) != CONNECTION and arguments[key]:
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
     yield from network_values.contradictions(arguments)
     yield from attendance.contradictions(arguments)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ondemand_pkg.declaration.calendar_values import WEEKDAYS as WRITTEN_DAYS
 from ondemand_pkg.declaration.values import Invalid, Value, array, check_text, expect
-from ondemand_pkg.model import WEEKDAYS, Hours
+from ondemand_pkg.week import WEEKDAYS, Hours
 
 FORM = '"[DAYS] HH:MM..HH:MM", such as "Mon..Fri 08:00..18:00", "Sat,Sun 20:00..02:00" or "00:00..24:00"'
 _TIMES = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])\.\.(?:([01]?[0-9]|2[0-3]):([0-5][0-9])|24:00)")

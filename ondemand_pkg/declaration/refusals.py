@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ondemand_pkg.declaration.attendance import has_no_ports
 from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.choice import ENGINES, WORDS
-from ondemand_pkg.model import ANY_ENGINE, Port, Ready, ReadyKind, TcpAddress, UdpAddress
+from ondemand_pkg.model import ANY_ENGINE, DATA, Port, Ready, ReadyKind, TcpAddress, UdpAddress
 
 UDP_READY = ('write ready = { udp = { send = "HEX", expect = "HEX" } }, { log = "TEXT" }, { exec = ["COMMAND"] }, '
              '{ healthcheck = true } or "started"')
@@ -32,6 +33,7 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
         if port not in {one.container for one in ports if not one.is_udp}:
             yield ("ready", f"it waits for port {port}, to which none of ports leads", "write one of the container's ports")
     yield from datagrams(arguments, ports)
+    yield from data(arguments)
     if ready is not None and ready.kind is ReadyKind.HEALTHCHECK:
         for option in options:
             if is_off(option):
@@ -40,11 +42,20 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
                        "leave it out, or write another kind of ready")
 
 
+def data(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
+    """Find a time to wait for data where nothing waits for it."""
+    if "data_timeout" in arguments and arguments.get("wake_on") != DATA and not has_no_ports(arguments):
+        yield "data_timeout", "nothing waits for data, since a connection wakes the container", (
+            'leave it out, or write wake_on = "data" too')
+
+
 def datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[Contradiction]:
     """Find what needs a port of UDP, or one of TCP, and has none."""
     has_udp = any(port.is_udp for port in ports)
     has_tcp = bool(arguments.get("expose")) or not all(port.is_udp for port in ports)
     ready = arguments.get("ready", Ready())
+    if has_udp and not has_tcp and arguments.get("wake_on") == DATA:
+        yield "wake_on", "a datagram is data in itself, and all of ports are of UDP", "leave it out"
     if has_udp and not has_tcp:
         if ready.kind in (ReadyKind.TCP, ReadyKind.HTTP):
             found = f"{ready.kind.value!r} connects to a TCP port, and all of ports are of UDP".replace("'", '"')

@@ -52,6 +52,10 @@ RULES = {rule.name: rule for rule in (
     Rule("readiness-by-port", Severity.NOTE, "ready", "A port can accept connections before the service is ready to "
          "answer.",
          'write ready = { http = "/healthz" }, or { healthcheck = true } where the image has one'),
+    Rule("speaks-first", Severity.WARNING, "wake_on", "Clients of some servers send nothing until the server has spoken: FTP "
+         "(21), SSH (22), Telnet (23), SMTP (25, 587), POP3 (110), NNTP (119), IMAP (143), MySQL and MariaDB (3306), VNC (5900). "
+         "With `wake_on = \"data\"`, they never wake the container, and are closed after `data_timeout`.",
+         "leave wake_on out, or silence this if clients of another port wake it"),
     Rule("runs-as-root", Severity.WARNING, "user", "`user` overrides the image's user with root. `check` does not inspect the "
          "image: `user = \"root\"` is reported even if the image runs as root anyway, and a container without `user` is not "
          "reported, even if its image runs as root; `ondemand-pkg init IMAGE` shows the image's user.",

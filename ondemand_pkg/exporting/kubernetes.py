@@ -31,6 +31,8 @@ _INSTEAD = {
     "idle_action": "Kubernetes has no pause; the pod is stopped",
     "wake_at": "a CronJob can scale the Deployment at these moments",
     "keep_awake": "a CronJob can scale the Deployment at the beginning and the end of these hours, as KEDA's scaler cron does",
+    "wake_on": "what scales the Deployment decides what wakes it",
+    "data_timeout": "what scales the Deployment decides what wakes it",
     "schedule": "a CronJob with the same pod runs at these moments; its zone is that of spec.timeZone",
     "proxy": "a Service leads clients to the pod",
     "proxy_protocol": "a Service sends no such header; have the load balancer in front of it send it",

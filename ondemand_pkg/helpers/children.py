@@ -81,6 +81,11 @@ def restart_service() -> "None":
     programs.wait(programs.start(["systemctl", "--no-block", "restart", UNITS + "-container.service"]))
 
 
+def start_proxy() -> "None":
+    """Have systemd start the proxy's service, unless it runs."""
+    programs.wait(programs.start(["systemctl", "--no-block", "start", UNITS + ".service"]))
+
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence, Tuple

@@ -44,6 +44,10 @@ class Server:
         except OSError:  # it has ended, or does not listen; nobody waits for it
             self._drop(client)
 
+    def has_proxy(self) -> "bool":
+        """Return whether a proxy listens."""
+        return any(_allowed(client) == words.OF_PROXY for client in self.clients.values())
+
     def ask(self) -> "None":
         """Have the proxy tell its numbers."""
         for descriptor, client in list(self.clients.items()):

@@ -1,7 +1,8 @@
 """relay - hold the clients until the container listens, then carry their bytes.
 
 Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--keep-awake HOURS]...
-             [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] PORT[/udp]...
+             [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] [--data-timeout SECONDS]
+             PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -9,15 +10,17 @@ first socket that systemd passed, and so on (sd_listen_fds(3)); those with the e
 lead to the port on which they listen themselves.
 
 It has no rights, and asks for the container at a socket of systemd's that only this service sees, the door: a connection to it
-starts `run`, which answers there.  That is an option for the sake of release 0.1.0, whose relay waits for the container to be
-started with it: where the unit is newer than the program, it ends at once and lets its clients wait in the kernel.
+starts `run`, which answers there; with a timeout for data it asks once a client has sent some.  The door is an option for the
+sake of release 0.1.0, whose relay waits for the container to be started with it: where the unit is newer than the program, it
+ends at once and lets its clients wait in the kernel.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
 import _socket
 import os
+import select
 
-from carriers.clients import is_allowed, is_inside, number, parse_network, who_and_since
+from carriers.clients import is_allowed, is_inside, number, parse_network, who_and_since, who_and_since_data
 from carriers.ends import Listener
 from carriers.streams import Streams
 from control import ask_for_life
@@ -25,7 +28,7 @@ from loop import Loop
 from own_sockets import passed_sockets
 from process import say, usage
 from relay_life import LONGEST_BACK_OFF, Life, never_kept
-from relay_states import OVER, TERM
+from relay_states import ATTENDING, OVER, TERM
 
 
 class Service:
@@ -33,11 +36,12 @@ class Service:
 
     def __init__(self, loop: "Loop", carriers: "Sequence[Carrier]", door: "Optional[str]", idle: "Optional[float]",
                  counts_connections: "bool", who: "Callable[[Held, float], Tuple[str, float]]",
-                 kept: "Callable[[], float]") -> "None":
+                 kept: "Callable[[], float]", unwoken: "Optional[Unwoken]" = None) -> "None":
         self.loop = loop
         self.carriers = carriers
         self.door = door
-        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept)
+        self.unwoken = unwoken  # what keeps account of those that don't wake, where only data does
+        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept, self.find if unwoken is not None else None)
         self.signals, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self.signals, self.hear_signals)
         _signal.set_wakeup_fd(signalled)
@@ -50,13 +54,24 @@ class Service:
             if self.life.state == OVER:
                 break
             due += [carrier.due() for carrier in self.carriers]
+            if self.unwoken is not None:
+                is_last = self.life.state == ATTENDING and not self.life.silent()
+                due.append(self.unwoken.see_to(self.carriers, is_last))
             self.loop.turn(min((seconds for seconds in due if seconds is not None), default=-1))
             for carrier in self.carriers:
                 carrier.turn()
+        if self.unwoken is not None:
+            self.unwoken.end(self.carriers)
 
     def ask(self) -> "Client":
         """Return a connection to `run`, or to the door behind which it will be.  Raises OSError."""
-        control = ask_for_life(self.door)
+        return self.heard(ask_for_life(self.door))
+
+    def find(self) -> "Client":
+        """Return a connection to a `run` that is there.  Raises OSError."""
+        return self.heard(ask_for_life(None))
+
+    def heard(self, control: "Client") -> "Client":
         self.loop.watch(control.socket.fileno(), self.hear)
         return control
 
@@ -75,7 +90,7 @@ class Service:
 
 def main(argv: "Sequence[str]") -> "int":
     try:
-        door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, ports = arguments(argv)
+        door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, data_timeout, ports = arguments(argv)
     except (IndexError, ValueError, OSError):
         return usage(__doc__)
     sockets = passed_sockets()
@@ -87,21 +102,28 @@ def main(argv: "Sequence[str]") -> "int":
     of_datagrams = [listener for listener in listeners if listener.socket.type == _socket.SOCK_DGRAM]
     of_streams = [listener for listener in listeners if listener not in of_datagrams]
     carriers: "List[Carrier]" = []
-    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since
+    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since if data_timeout is None else who_and_since_data
     if of_streams:
-        carriers.append(Streams(loop, of_streams, header, (lambda client: is_allowed(client, allowed)) if allowed else None))
+        carriers.append(Streams(loop, of_streams, header, (lambda client: is_allowed(client, allowed)) if allowed else None,
+                                data_timeout))
     if of_datagrams:
         from carriers import datagrams  # only who declares it pays for it
 
-        who = datagrams.who_and_since
+        of_stream = who
+        who = lambda client, otherwise: datagrams.who_and_since(client, otherwise, of_stream)  # noqa: E731
         for listener in of_streams:  # the option of a socket unit is for all of its sockets
             if listener.socket.family != _socket.AF_UNIX:
                 listener.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         carriers.append(datagrams.Datagrams(loop, of_datagrams, udp_timeout, (
             lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None))
-    service = Service(loop, carriers, door, idle, idle_mode == "connections", who, kept)
+    unwoken = None
+    if data_timeout is not None:
+        from unwoken import Unwoken  # only who declares it pays for it
+
+        unwoken = Unwoken()
+    service = Service(loop, carriers, door, idle, idle_mode == "connections", who, kept, unwoken)
     if is_right:
-        service.life.begin()
+        service.life.begin(any_readable(listeners))
     else:
         say("{} sockets for {} ports, or in another order; the socket unit and its drop-ins need exactly one ListenStream= per "
             "port that the package declares, and one ListenDatagram= per port of UDP".format(len(own), len(ports)))
@@ -110,11 +132,20 @@ def main(argv: "Sequence[str]") -> "int":
     return 0 if is_right else 1
 
 
+def any_readable(listeners: "Sequence[Listener]") -> "bool":
+    """Return whether a client is there; else the process was not begun for one, but to wake."""
+    poll = select.poll()
+    for listener in listeners:
+        poll.register(listener.socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def arguments(argv: "Sequence[str]") -> "Arguments":
     door, idle, idle_mode, left = None, None, "traffic", list(argv)
     allowed: "List[Tuple[int, int]]" = []
     header: "Optional[Callable[[Socket], bytes]]" = None
     exposed, udp_timeout = "", 300.0
+    data_timeout: "Optional[float]" = None
     kept = never_kept
     hours: "List[Hours]" = []
     while left and left[0].startswith("--"):
@@ -136,6 +167,8 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             exposed = value
         elif option == "--udp-timeout":
             udp_timeout = float(value)
+        elif option == "--data-timeout":
+            data_timeout = float(value)
         elif option == "--proxy-protocol" and value in ("v1", "v2"):
             import proxy_protocol  # only who declares it pays for it
 
@@ -148,7 +181,7 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     if not all(kind in ("", "udp") for _, _, kind in words):
         raise ValueError(left)
     ports = [(int(port), kind == "udp") for port, _, kind in words]
-    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, ports
+    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, data_timeout, ports
 
 
 TYPE_CHECKING = False
@@ -159,6 +192,8 @@ if TYPE_CHECKING:
     from carriers import Carrier, Held
     from control import Client
     from hours import Hours
+    from unwoken import Unwoken
 
     Arguments = Tuple[Optional[str], Optional[float], str, Callable[[], float], List[Tuple[int, int]],
-                      Optional[Callable[[Socket], bytes]], str, float, List[Tuple[int, bool]]]
+                      Optional[Callable[[Socket], bytes]], str, float, Optional[float],
+                      List[Tuple[int, bool]]]

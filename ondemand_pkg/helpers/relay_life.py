@@ -13,6 +13,8 @@ from outcome import begin_of_process, last_end, now
 from process import say
 from relay_states import (
     ACCEPTING,
+    ALONE,
+    ATTENDING,
     BEGIN,
     CALLING,
     CLIENT,
@@ -27,6 +29,7 @@ from relay_states import (
     GREETED,
     HELD,
     HOLDING,
+    MET,
     MOVED,
     PARTING,
     PARTING_BROKEN,
@@ -36,6 +39,7 @@ from relay_states import (
     READY,
     RENEW,
     SERVING,
+    SILENCE,
     STOP,
     TABLE,
     UNANSWERED,
@@ -47,6 +51,7 @@ from states import Machine
 
 START_PATIENCE = 90.0  # seconds in which `run` must answer: at a boot the engine may start first
 UNITS_PATIENCE = 0.1  # seconds until the next process looks for another way to `run`
+LIFE_LOOK = 1.0  # seconds after which it is looked again whether silent clients are left, or a `run` was started without this
 LAST_WORDS = 5.0  # seconds in which clients may take what an ended workload has sent
 SHORTEST_LOOK, LONGEST_LOOK = 0.05, 60.0  # seconds after which it is looked again whether traffic has ceased
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds; doubled with each failed start
@@ -64,14 +69,15 @@ class Life(Machine):
     """What clients notice of the workload's life.
 
     ``ask`` asks for a `run` and returns the connection to it, or raises OSError; ``who`` returns who a client is and since when
-    it waits, by its socket; ``kept`` for how many seconds from now on it stays awake without traffic because of the hour.
+    it waits, by its socket; ``find`` returns a connection to a `run` that is there, where only data wakes, or raises OSError;
+    ``kept`` for how many seconds from now on it stays awake without traffic because of the hour.
     """
 
     TABLE = TABLE
 
     def __init__(self, carriers: "Sequence[Carrier]", idle: "Optional[float]", counts_connections: "bool",
                  ask: "Callable[[], Client]", who: "Callable[[Held, float], Tuple[str, float]]",
-                 kept: "Callable[[], float]" = never_kept) -> "None":
+                 kept: "Callable[[], float]" = never_kept, find: "Optional[Callable[[], Client]]" = None) -> "None":
         super().__init__(CALLING)
         self.carriers = carriers
         self.idle = idle  # seconds; None: never
@@ -79,6 +85,9 @@ class Life(Machine):
         self.ask = ask
         self.who = who
         self.kept = kept
+        self.find = find
+        self.next_look = 0.0  # for a `run`, while it attends
+        self.waker: "Optional[Tuple[str, float]]" = None  # who has sent the data that wake, and when
         self.was_kept = False  # when traffic was looked for last
         self.control: "Optional[Client]" = None
         self.calls = 0  # for `run`, in a row without a word
@@ -110,9 +119,9 @@ class Life(Machine):
             for carrier in self.carriers:
                 carrier.heed(wanted)
 
-    def begin(self) -> "None":
-        """Ask for the first life."""
-        self.happen(BEGIN)
+    def begin(self, is_for_clients: "bool" = True) -> "None":
+        """Ask for the first life; where only data wakes, that waits for them, if it is clients for whom the process begins."""
+        self.happen(BEGIN if self.find is None or not is_for_clients else SILENCE)
 
     def give_up(self, seconds: "float") -> "None":
         """The service can't be served at all, for reasons that were told."""
@@ -164,7 +173,9 @@ class Life(Machine):
             self.happen(DRAINED)
         elif self.state in PARTINGS and (is_due or not any(carrier.unfinished() for carrier in self.carriers)):
             self.deadline = None
-            self.happen(HELD if self.waiting() else DRAINED)
+            self.happen(HELD if self.waiting() else SILENCE if self.state == PARTING and self.silent() else DRAINED)
+        elif self.state == ATTENDING and moment >= self.next_look:
+            self.look_for_life()
         elif is_due:
             self.deadline = None
             self.happen(EXPIRED)
@@ -174,6 +185,8 @@ class Life(Machine):
                 self.happen(QUIET)
         if self.deadline is not None:
             return max(0.0, self.deadline - time.monotonic())
+        if self.state == ATTENDING:
+            return max(0.0, self.next_look - time.monotonic())
         if self.state == SERVING and self.idle is not None:
             return max(SHORTEST_LOOK, min(self.idle / 4, LONGEST_LOOK))
         return None
@@ -185,14 +198,30 @@ class Life(Machine):
         has_moved = [carrier.has_moved() for carrier in self.carriers]
         was_kept, self.was_kept = self.was_kept, self.kept() > 0
         is_kept = was_kept or self.was_kept
-        if any(has_moved) or is_kept or self.waiting() or (self.counts_connections and self.connections()):
+        is_kept = is_kept or self.counts_connections and any(carrier.keeping() for carrier in self.carriers)
+        if any(has_moved) or is_kept or self.waiting():
             self.quiet_since = time.monotonic()
 
     def waiting(self) -> "int":
         return sum(carrier.waiting() for carrier in self.carriers)
 
+    def silent(self) -> "int":
+        return sum(carrier.silent() for carrier in self.carriers)
+
     def connections(self) -> "int":
         return sum(carrier.connections() for carrier in self.carriers)
+
+    def look_for_life(self) -> "None":
+        """See whether another service, the clock or an administrator has woken the workload, and whether a client is left."""
+        self.next_look = time.monotonic() + LIFE_LOOK
+        assert self.find is not None
+        try:
+            self.control = self.find()
+        except OSError:
+            if not self.silent():
+                self.happen(ALONE)
+        else:
+            self.happen(MET)
 
     def numbers(self) -> "str":
         """Return for how long the workload will stay awake without traffic, and how many connections are open;
@@ -231,7 +260,38 @@ class Life(Machine):
             say("the container can't be asked for ({}); the next process tries again".format(error.strerror))
             self.happen(UNREACHABLE)
         else:
-            self.tell("{} {}".format(words.GREETING, words.VERSION))
+            self.greet()
+
+    def greet(self) -> "None":
+        self.tell("{} {}".format(words.GREETING, words.VERSION))
+
+    def call_for(self, client: "Held") -> "None":
+        """Ask for a life for a client that has sent something."""
+        self.wanted = now()
+        self.waker = self.who(client, self.wanted)
+        self.call()
+
+    def await_greeting(self, client: "Held") -> "None":
+        """A client has sent something, and `run` was found already."""
+        self.wanted = now()
+        self.waker = self.who(client, self.wanted)
+        self.deadline = time.monotonic() + START_PATIENCE
+
+    def attend(self) -> "None":
+        """Wait for data, or for the end of all who send none."""
+        self.deadline = None
+        self.calls = 0
+        self.has_waker, self.wanted, self.waker = False, None, None
+        self.next_look = time.monotonic() + LIFE_LOOK
+        held = next((client for client in (carrier.first_held() for carrier in self.carriers) if client is not None), None)
+        if held is not None:  # it has sent something meanwhile
+            self.happen(CLIENT, held)
+
+    def cut_and_attend(self) -> "None":
+        self.cut()
+        for carrier in self.carriers:
+            carrier.await_answer()
+        self.attend()
 
     def await_ready(self) -> "None":
         self.deadline = None  # `run` has its own, and ends
@@ -244,8 +304,8 @@ class Life(Machine):
         if not self.has_waker:
             self.has_waker = True
             # A client that this process was started for had come before it.
-            who, since = self.who(client, begin_of_process() if self.wanted is None else self.wanted)
-            if self.wanted is not None and since < self.wanted + TICK:
+            who, since = self.waker or self.who(client, begin_of_process() if self.wanted is None else self.wanted)
+            if self.wanted is not None and self.find is None and since < self.wanted + TICK:
                 since = min(since, self.wanted)
             self.tell("{} {} {:.4f}".format(words.CLIENT, who, since))
 
@@ -286,7 +346,7 @@ class Life(Machine):
             carrier.lead_to(None)
             carrier.end()
             carrier.await_answer()
-        self.has_waker = False
+        self.has_waker, self.waker = False, None
         if self.waiting():
             self.happen(WANTED)
 
@@ -316,7 +376,7 @@ class Life(Machine):
         self.cut()
         for carrier in self.carriers:
             carrier.await_answer()
-        self.has_waker, self.wanted = False, now()
+        self.has_waker, self.wanted, self.waker = False, now(), None
         self.call()
 
     def refuse(self) -> "None":

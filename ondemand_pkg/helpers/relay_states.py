@@ -4,6 +4,8 @@ Knows which event leads where; hides how each action is carried out (relay_life.
 """
 
 # States
+ATTENDING = "attending"  # only data wakes it; clients are accepted, and none has sent anything
+JOINING = "joining"  # the same, and there is a `run` that was started for other reasons; its answer is awaited
 CALLING = "calling"  # `run` was asked for; systemd starts it, once nothing is left of the last one
 STARTING = "starting"  # `run` has answered, and starts the workload
 SERVING = "serving"  # clients are led to the workload
@@ -24,6 +26,9 @@ OVER = "over"  # the process ends; systemd starts the next one for clients that 
 
 # Events
 BEGIN = "begin"  # the process begins
+SILENCE = "silence"  # only data wakes it, and clients are there that have sent none, or the process begins for some
+MET = "met"  # a `run` is there that was not asked for
+ALONE = "alone"  # no client is left, and no `run` is there
 GREETED = "greeted"  # `run` has accepted the connection
 UNANSWERED = "unanswered"  # the connection to `run` has ended without a word: what it met was ending
 UNREACHABLE = "unreachable"  # nothing listens where `run` is asked for
@@ -45,17 +50,18 @@ HELD = "held"  # the same, but clients are held that the workload never took
 TERM = "term"  # systemd asks to stop this service
 GIVE_UP = "give up"  # the number of sockets is not the number of ports
 
-EVENTS = (BEGIN, GREETED, UNANSWERED, UNREACHABLE, FAILED_BEFORE, EXPIRED, READY, PAUSES, WANTED, RENEW, STOP, FAIL, END, QUIET,
-          DOUBT, MOVED, CLIENT, DRAINED, HELD, TERM, GIVE_UP)
+EVENTS = (BEGIN, SILENCE, MET, ALONE, GREETED, UNANSWERED, UNREACHABLE, FAILED_BEFORE, EXPIRED, READY, PAUSES, WANTED, RENEW,
+          STOP, FAIL, END, QUIET, DOUBT, MOVED, CLIENT, DRAINED, HELD, TERM, GIVE_UP)
 
 # In these states clients are accepted; in the others they wait in the kernel, where they outlive this process.
-ACCEPTING = (SERVING, FAILED, REFUSING)
+ACCEPTING = (ATTENDING, JOINING, SERVING, FAILED, REFUSING)
 WATCHING = (PAUSED,)  # in these it is noticed that one waits
 HOLDING = (STARTING, WAKING)  # in these datagrams are held, for the kernel drops them where too many come
 
 TABLE = {
     CALLING: {
         BEGIN: (CALLING, "call"),
+        SILENCE: (ATTENDING, "attend"),
         GREETED: (STARTING, "await_ready"),
         # Release 0.1.0 greets nobody; what it says first is that.
         READY: (SERVING, "lead"),
@@ -68,6 +74,18 @@ TABLE = {
         EXPIRED: (REFUSING, "refuse"),
         TERM: (OVER, "turn_away"),
         GIVE_UP: (REFUSING, "refuse_for"),
+    },
+    ATTENDING: {
+        CLIENT: (CALLING, "call_for"),
+        MET: (JOINING, "greet"),
+        ALONE: (OVER, ""),
+        TERM: (OVER, "turn_away"),
+    },
+    JOINING: {
+        GREETED: (STARTING, "await_ready"),
+        CLIENT: (CALLING, "await_greeting"),
+        END: (ATTENDING, "attend"),  # it was at its end
+        TERM: (OVER, "turn_away"),
     },
     STARTING: {
         READY: (SERVING, "lead"),
@@ -139,6 +157,7 @@ TABLE = {
     PARTING: {
         DRAINED: (OVER, "cut"),
         HELD: (CALLING, "cut_and_call"),
+        SILENCE: (ATTENDING, "cut_and_attend"),
         TERM: (PARTING_STOPPED, ""),
     },
     PARTING_BROKEN: {

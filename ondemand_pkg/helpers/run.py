@@ -1,6 +1,7 @@
 """run - start the container, forward its output, exit with its exit status.
 
-Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--started] [-- ARGUMENT...]
+Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--with-proxy] [--started]
+           [-- ARGUMENT...]
 
 The main process of the container service (ExecStart=).  A client is waiting: what can wait until the engine
 starts the workload comes after it.  Knows the order of a start, and from where each event of a life comes; hides waiting.  What
@@ -8,7 +9,8 @@ the events mean is in run_life.py.  A workload that is not there as declared is 
 
 With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text of
 container.json; each --require names the container of another package that must be ready before.  A --companion has no ports, and
-ends once no other service holds it; with --started it is ready at once.  What follows -- is for waitport.
+ends once no other service holds it; with --started it is ready at once.  --with-proxy starts the proxy where none has come, for
+nothing else puts the workload to sleep: one that waits for data may have ended.  What follows -- is for waitport.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -16,7 +18,7 @@ import os
 import select
 import time
 
-from children import Told, end_child, heed_signals_no_more, make_container, restart_service, wait_beside
+from children import Told, end_child, heed_signals_no_more, make_container, restart_service, start_proxy, wait_beside
 from companions import Companions
 from control import Server
 from declared import read_environment, specification
@@ -37,6 +39,7 @@ ENGINE_RETURN = 60.0  # seconds in which an engine that went away while its work
 ENGINE_LOOK = 0.1  # seconds until it is looked again whether it is back
 SPARE_FILES = 4  # descriptors, without which a failure could not be told where no more can be opened
 LONELY = 30.0  # seconds in which another service must come to hold a companion that was started
+PROXY_PATIENCE = 2.0  # seconds in which a proxy that waits for data finds out by itself that the workload is awake
 NOWHERE = ["-"]  # the addresses of a workload to which nothing connects
 
 
@@ -48,7 +51,7 @@ class Run:
 
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
                  waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
-                 is_ready_at_once: "bool" = False) -> "None":
+                 is_ready_at_once: "bool" = False, with_proxy: "bool" = False) -> "None":
         self.spare_files = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
         self.engine = engine
         self.control = Server()
@@ -59,6 +62,7 @@ class Run:
                               restart_service, self.current_addresses)
         self.life.is_companion = self.is_companion = is_companion
         self.is_ready_at_once = is_ready_at_once
+        self.lacks_proxy = with_proxy  # as long as none has come
         self.held_until: "Optional[float]" = None  # when a companion that no service holds ends
         self.by_log = by_log
         self.waiting = waiting  # the arguments of waitport
@@ -280,9 +284,20 @@ class Run:
 
     def see_to_time(self, vigil: "Vigil") -> "Optional[int]":
         """Do what is due; return after how many milliseconds something is due again, or None."""
-        moments = [self.steps.see_to_record(), self.companions.see_to(), self.see_to_holders() if self.is_companion else None,
-                   self.life.pass_time(), vigil.pass_time()]
+        moments = [self.see_to_proxy(), self.steps.see_to_record(), self.companions.see_to(),
+                   self.see_to_holders() if self.is_companion else None, self.life.pass_time(), vigil.pass_time()]
         return min((moment for moment in moments if moment is not None), default=None)
+
+    def see_to_proxy(self) -> "Optional[int]":
+        """Start the proxy of what has none a while after it is ready: it waits for data, ends soon, or was not started."""
+        if self.lacks_proxy and self.life.ready_since is not None:
+            left = self.life.ready_since + PROXY_PATIENCE - time.monotonic()
+            if left > 0 and not self.control.has_proxy():
+                return int(1000 * left) + 1
+            self.lacks_proxy = False
+            if not self.control.has_proxy():
+                start_proxy()
+        return None
 
     def see_to_holders(self) -> "Optional[int]":
         """Let a companion sleep that no service holds any more, or that none has come to hold."""

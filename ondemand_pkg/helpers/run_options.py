@@ -4,8 +4,8 @@ Knows each of them; hides how they are told apart.
 """
 
 
-def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool]":
-    pauses, by_log, is_companion, is_ready_at_once, left = False, False, False, False, list(argv)
+def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool]":
+    pauses, by_log, is_companion, is_ready_at_once, with_proxy, left = False, False, False, False, False, list(argv)
     required: "List[str]" = []
     metrics_directory = None
     while left:
@@ -22,11 +22,13 @@ def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str],
             by_log = True
         elif option == "--companion":
             is_companion = True
+        elif option == "--with-proxy":
+            with_proxy = True
         elif option == "--started":
             is_ready_at_once = True
         else:
             raise ValueError(option)
-    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once
+    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy
 
 
 TYPE_CHECKING = False

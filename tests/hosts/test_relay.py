@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 
 import pytest
+from requirements import need
+
+from ondemand_host.systemd import CLOSED, WOKEN
 
 from .conftest import built
 from .machine import GET, Machine
@@ -57,6 +62,22 @@ proxy_protocol = "v1"
 image = "servers:1"
 ports = ["8089:80"]
 allow = ["127.0.0.2", "::1"]
+
+[container.data]
+image        = "servers:1"
+ports        = ["8090:80"]
+idle         = "1s"
+wake_on      = "data"
+data_timeout = "2s"
+
+[container.frozen]
+image        = "servers:1"
+ports        = ["8091:80"]
+idle         = "1s"
+idle_action  = "pause"
+idle_mode    = "connections"
+wake_on      = "data"
+data_timeout = "2s"
 
 [container.greets]
 image   = "servers:1"
@@ -157,6 +178,88 @@ def test_a_silent_connection_keeps_a_container_awake_only_where_that_is_declared
         assert running(site, name)
     silent.communicate()  # ends its side, and the server then its own
     until_asleep(site, name)
+
+
+SILENT = ("import socket, time; s = socket.create_connection(('127.0.0.1', {})); b = time.monotonic(); "
+          "print(s.recv(1), round(time.monotonic() - b))")
+
+
+def records(machine: Machine, kind: str, *matches: str) -> list[dict[str, str]]:
+    machine.run("journalctl", "--sync")
+    lines = machine.run("journalctl", "--output=json", f"MESSAGE_ID={kind}", *matches).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def until_gone(machine: Machine, name: str) -> None:
+    """Wait until no process of a service that sleeps is left."""
+    machine.sh(f"until [ $(systemctl is-active ondemand-{name}) = inactive ]; do sleep 0.05; done", timeout=30)
+    assert machine.run("pgrep", "--full", "--list-full", f"ondemand-{name}/", check=False).stdout == ""
+
+
+def test_port_scans_and_connections_without_data_wake_nothing_and_leave_no_process(site: Machine) -> None:
+    need("nmap")
+    for how in ("-sT", "-sS"):
+        scan = subprocess.run(["nsenter", "-t", str(site.leader), "-n", "nmap", "-n", "-Pn", how, "-p", "8090", "127.0.0.1"],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        assert "8090/tcp open" in scan.stdout
+    site.run("nc", "-z", "127.0.0.1", "8090")
+    assert site.run("python3", "-c", SILENT.format(8090)).stdout == "b'' 2\n", "closed after data_timeout"
+    until_gone(site, "data")
+    assert not running(site, "data") and not records(site, WOKEN, "ONDEMAND_NAME=data")
+    closed = records(site, CLOSED, "_SYSTEMD_UNIT=ondemand-data.service")
+    assert sum(int(one["ONDEMAND_CLOSED"]) for one in closed) >= 3 and {one["ONDEMAND_CLIENT"] for one in closed} == {"127.0.0.1"}
+
+
+def test_a_browser_wakes_what_only_data_wake_and_probes_do_not_keep_it_awake(site: Machine) -> None:
+    probes = site.start("timeout", "20", "sh", "-c", "while nc -z 127.0.0.1 8090; do sleep 0.3; done")
+    silent = site.start("timeout", "20", "sh", "-c", f'while python3 -c "{SILENT.format(8090)}"; do :; done')
+    assert site.get("http://127.0.0.1:8090/") == "200"
+    (woken,) = records(site, WOKEN, "ONDEMAND_NAME=data")
+    assert woken["ONDEMAND_CLIENT"] == "127.0.0.1" and int(woken["ONDEMAND_TOTAL_MS"]) < 20000
+    until_asleep(site, "data")
+    assert site.get("http://127.0.0.1:8090/") == "200"
+    until_asleep(site, "data")
+    assert probes.poll() is None and silent.poll() is None, "they went on until now"
+    for process in (probes, silent):
+        process.communicate()
+    until_gone(site, "data")
+
+
+def test_a_wake_without_a_client_falls_asleep_again_though_silent_clients_are_there(site: Machine) -> None:
+    for attempt in range(3):
+        silent = site.start("python3", "-c", SILENT.format(8090)) if attempt < 2 else None
+        if attempt == 1:
+            silent.communicate() if silent else None  # the relay is about to end
+        site.run("systemctl", "start", "ondemand-data-container.service")
+        assert running(site, "data")
+        until_asleep(site, "data")
+        if silent:
+            silent.communicate()
+    until_gone(site, "data")
+
+
+def test_a_thousand_clients_with_data_are_all_answered_by_a_cold_start(site: Machine) -> None:
+    asleep(site, "data")
+    assert set(site.clients(1000, ("127.0.0.1", 8090))) == {"HTTP/1.0 200 OK"}
+    for _ in range(5):
+        stop = site.start("systemctl", "stop", "ondemand-data-container")
+        assert set(site.clients(30, ("127.0.0.1", 8090))) <= {"HTTP/1.0 200 OK", "", "ConnectionResetError"}
+        stop.wait(timeout=60)
+        assert site.get("http://127.0.0.1:8090/") == "200"
+
+
+def test_what_sleeps_paused_is_resumed_by_data_alone_and_open_connections_without_data_keep_nothing_awake(site: Machine) -> None:
+    assert site.get("http://127.0.0.1:8091/") == "200"
+    paused = "until docker inspect --format '{{.State.Paused}}' ondemand-frozen | grep -q true; do sleep 0.05; done"
+    site.sh(paused, timeout=30)
+    assert site.run("python3", "-c", SILENT.format(8091)).stdout == "b'' 2\n"
+    site.run("nc", "-z", "127.0.0.1", "8091")
+    assert site.inspect("ondemand-frozen")["State"]["Paused"] and len(records(site, WOKEN, "ONDEMAND_NAME=frozen")) == 1
+    assert site.get("http://127.0.0.1:8091/") == "200"
+    silent = site.start("python3", "-c", SILENT.format(8091))  # is forwarded: it is awake
+    site.sh(paused, timeout=30)
+    silent.communicate()  # it ended with the time awake, as every open connection
+    asleep(site, "frozen")
 
 
 def test_clients_that_come_while_the_container_is_stopped_are_answered_by_its_next_start(site: Machine) -> None:

@@ -16,13 +16,15 @@ SCENARIOS = [
     Scenario(pauses=True, is_declared=False, breaks=True, stops=0), Scenario(pauses=True, can_freeze=False, stops=0),
     Scenario(pauses=True, greets=False, breaks=True, stops=0, fails=False), Scenario(breaks=True, stops=0),
     Scenario(pauses=True, breaks=True, stops=0, fails=False), Scenario(restarts=True, fails=False),
-    Scenario(refuses=True, stops=0)]
+    Scenario(refuses=True, stops=0),
+    Scenario(by_data=True, clients=2, stops=0, fails=False), Scenario(by_data=True, wakes=1), Scenario(by_data=True, pauses=True,
+    stops=0, wakes=1), Scenario(by_data=True, breaks=True, stops=0, fails=False)]
 SMALL = [Scenario(stops=0), Scenario(pauses=True, stops=0), Scenario(fails=False)]  # enough to find a fault
+BY_DATA = [Scenario(by_data=True, stops=0, wakes=1, fails=False)]  # the same where only data wakes
 REFUSES, RESTARTS = Scenario(refuses=True, stops=0), Scenario(restarts=True, stops=0, fails=False)  # the same of their events
 # What the model leaves out.
 NOT_MODELLED = {
     ("calling", "give up"),  # a drop-in that changed the count of sockets: no life begins
-    ("paused", "client"),  # where only some clients are allowed, they are accepted to find out who they are
     ("serving", "pauses"),  # it is put to sleep by hand
     ("waking", "broke"),  # what it requires can't be had when it is woken from a pause
     ("stopping", "fail"), ("renewing", "fail"),  # a `run` of release 0.1.0 may say so
@@ -78,6 +80,20 @@ def test_a_transition_that_is_missing_is_found(
     monkeypatch.setitem(module.TABLE, state, row)
     with pytest.raises(Wrong):
         for scenario in SMALL:
+            walk(scenario)
+
+
+@pytest.mark.parametrize(("state", "event"), [
+    (relay_states.ATTENDING, relay_states.CLIENT), (relay_states.ATTENDING, relay_states.ALONE),
+    (relay_states.ATTENDING, relay_states.MET), (relay_states.JOINING, relay_states.GREETED),
+    (relay_states.JOINING, relay_states.END), (relay_states.PARTING, relay_states.SILENCE)])
+def test_a_transition_that_is_missing_where_only_data_wakes_is_found(
+    monkeypatch: pytest.MonkeyPatch, state: str, event: str,
+) -> None:
+    row = {other: target for other, target in relay_states.TABLE[state].items() if other != event}
+    monkeypatch.setitem(relay_states.TABLE, state, row)
+    with pytest.raises(Wrong):
+        for scenario in BY_DATA:
             walk(scenario)
 
 

@@ -54,6 +54,7 @@ ROWS = {
     "literal-variable": [SOUND + 'env = { A = "${HOME}/x" }\n', SOUND + 'env = { A = "$HOME" }\n',
                          SOUND + 'create_args = ["--env=A=${B:-c}"]\n'],
     "no-memory-limit": [SOUND.replace('memory = "64m"\n', "")],
+    "speaks-first": [SOUND.replace("80:80", "22:22") + 'wake_on = "data"\n'],
     "readiness-by-port": [SOUND.replace('ready = { http = "/" }\n', ""), SOUND.replace('{ http = "/" }', '"tcp"')],
     "runs-as-root": [SOUND + 'user = "root"\n', SOUND + 'user = "0:0"\n',
                      SOUND + 'user = "1000"\ncreate_args = ["--user=root"]\n', SOUND + 'create_args = ["-u", "0"]\n'],

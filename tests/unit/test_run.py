@@ -93,6 +93,26 @@ def test_what_waitport_waited_for_in_vain_is_told_at_once_with_the_last_words(
     assert outcome.last_end()[0] == 1, "counted once"
 
 
+@pytest.mark.parametrize(("has_proxy", "starts"), [(False, 1), (True, 0)])
+def test_what_needs_its_proxy_has_it_started_where_none_has_come(
+    host: Host, monkeypatch: pytest.MonkeyPatch, has_proxy: bool, starts: int,
+) -> None:
+    started: list[float] = []
+    monkeypatch.setattr(run, "PROXY_PATIENCE", 0.1)
+    monkeypatch.setattr(run, "start_proxy", lambda: started.append(time.monotonic()))
+    monkeypatch.setattr(control.Server, "has_proxy", lambda _: has_proxy)
+
+    def script(client: Any) -> None:
+        until(client, "started")
+        client.tell("listens")
+        until(client, "ready")
+        time.sleep(0.5)
+        host.engine.exits(0)
+
+    assert host.run(script, "--with-proxy") == 0
+    assert len(started) == starts
+
+
 def test_a_waitport_that_was_killed_fails_the_start_at_once(
     host: Host, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -459,4 +479,5 @@ def test_a_container_that_runs_already_is_ready_where_its_log_has_the_text(by_lo
 def test_a_call_that_makes_no_sense_shows_how_to_call_it(host: Host, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(argv, host.engine.engine()) == 2
     assert capsys.readouterr().err == (
-        "Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--started] [-- ARGUMENT...]\n")
+        "Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--with-proxy] [--started]\n"
+        "           [-- ARGUMENT...]\n")

@@ -9,6 +9,7 @@ that what is found is a shortest way to it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import itertools
 import time
@@ -28,7 +29,8 @@ from engines import Engine, EngineError, Pending, Seen
 
 Thing = TypeVar("Thing")
 DOWN, STARTS, UP, FROZEN, DEAD = "down", "starts", "up", "frozen", "dead"
-FROM_OUTSIDE = ("a client connects", "somebody", "it ends", "the engine breaks", "the image")  # what no life may wait for
+# What no life may wait for.
+FROM_OUTSIDE = ("a client connects", "a client sends", "somebody", "it ends", "the engine breaks", "the image")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Scenario:
     clients: int = 1
     is_slow: bool = False  # `run` may come so late that clients are reset
     fails: bool = True  # the workload may fail by itself
+    by_data: bool = False  # only data wakes it
+    wakes: int = 0  # times that it is woken without a client
 
 
 class Wrong(AssertionError):
@@ -72,7 +76,10 @@ class Connection:
 class Carrier:
     """The clients that a relay has accepted."""
 
-    def __init__(self) -> None:
+    def __init__(self, by_data: bool, spoken: set[int]) -> None:
+        self.by_data = by_data
+        self.spoken = spoken  # the clients that have sent something
+        self.mute: list[int] = []  # those that are not led on because they have not
         self.heeds = IGNORE
         self.refusing = False
         self.address: Any = None
@@ -91,10 +98,28 @@ class Carrier:
         if self.refusing:
             self.lost.append(client)
             return
+        if not self.counts(client) and self.address is None:
+            self.mute.append(client)
+            return
         self.held.append(client)
-        self.on_client(client)
+        if self.counts(client):
+            self.on_client(client)
         if takes:
             self.lead_on()
+
+    def counts(self, client: int) -> bool:
+        return not self.by_data or client in self.spoken
+
+    def close_silent(self) -> None:
+        self.mute.pop(0)
+
+    def hear(self, client: int) -> None:
+        """A client has sent something."""
+        self.spoken.add(client)
+        if client in self.mute:
+            self.mute.remove(client)
+            self.held.append(client)
+            self.on_client(client)
 
     def lead_on(self) -> None:
         if self.address is not None:
@@ -103,14 +128,20 @@ class Carrier:
 
     def lead_to(self, address: Any) -> None:
         self.address = address
+        if address is not None:
+            self.held += self.mute
+            self.mute = []
+        else:
+            self.mute += [client for client in self.held if not self.counts(client)]
+            self.held = [client for client in self.held if self.counts(client)]
         self.lead_on()
 
     def refuse(self) -> None:
         self.refusing = True
 
     def reset_held(self) -> None:
-        self.lost += self.held
-        self.held = []
+        self.lost += self.held + self.mute
+        self.held, self.mute = [], []
 
     def end(self) -> None:
         self.led = []
@@ -120,14 +151,20 @@ class Carrier:
     def connections(self) -> int:
         return len(self.led)
 
+    def keeping(self) -> int:
+        return len(self.led)
+
+    def silent(self) -> int:
+        return len(self.mute)
+
     def waiting(self) -> int:
-        return len(self.held)
+        return sum(map(self.counts, self.held))
 
     def unfinished(self) -> int:
         return len(self.led)
 
     def first_held(self) -> Any:
-        return self.held[0] if self.held else None
+        return next(filter(self.counts, self.held), None)
 
     def has_moved(self) -> bool:
         return bool(self.led)
@@ -216,16 +253,20 @@ class World:
 
     scenario: Scenario
     relay: Any = None
-    carrier: Carrier = field(default_factory=Carrier)
+    carrier: Carrier = field(default_factory=lambda: Carrier(False, set()))
     run: Any = None
     control: Any = None
     engine: Workload = field(default_factory=lambda: Workload(True))
     queue: list[int] = field(default_factory=list)  # clients in the kernel
     clients: int = 0
+    spoken: set[int] = field(default_factory=set)
+    wakes: int = 0
+    is_called: bool = False  # systemd was asked to start the relay, which does not run
     stops: int = 0
     kills: int = 0
     restarts: int = 0
     refusals: int = 0
+    named: Connection | None = None  # to the name of `run`, where only data wakes; it has not accepted it
     door: list[Connection] = field(default_factory=list)  # connections to it that nobody has accepted
     has_door: bool = True
     is_active: bool = False  # something is left of the service of `run`
@@ -239,6 +280,8 @@ class World:
         other.queue = list(self.queue)
         other.engine = _twin(self.engine)
         other.carrier = _twin(self.carrier)
+        other.spoken = other.carrier.spoken = set(self.spoken)
+        other.carrier.mute = list(self.carrier.mute)
         other.carrier.held, other.carrier.led, other.carrier.lost = list(self.carrier.held), list(self.carrier.led), []
         connections: dict[int, Connection] = {}
 
@@ -248,12 +291,14 @@ class World:
                 twin.to_relay, twin.to_run = list(connection.to_relay), list(connection.to_run)
             return connections.get(id(connection))
 
+        other.named = cloned(self.named)
         other.door = [cloned(connection) for connection in self.door]
         if self.relay is not None:
             other.relay = _twin(self.relay)
             other.relay.carriers = [other.carrier]
             other.relay.control = cloned(self.relay.control)
             other.relay.ask = other.ask
+            other.relay.find = other.find if self.scenario.by_data else None
             other.carrier.on_client, other.carrier.on_wanted = other.relay.meet, other.relay.miss
         if self.control is not None:
             other.control = _twin(self.control)
@@ -269,7 +314,9 @@ class World:
     def choices(self) -> Iterator[tuple[str, Callable[[], None]]]:
         if self.clients < self.scenario.clients:
             yield "a client connects", self.connect
-        if self.relay is None and self.queue:
+        if self.scenario.by_data:
+            yield from self.choices_by_data()
+        elif self.relay is None and self.queue:
             yield "systemd starts the relay, and run with it", lambda: self.start_relay(True)
             if self.is_active:
                 yield "systemd starts the relay, while it takes run for active", lambda: self.start_relay(False)
@@ -287,11 +334,25 @@ class World:
             if self.relay is not None:
                 yield "somebody stops both services", lambda: self.stop(True)
 
+    def choices_by_data(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        if self.relay is None and (self.queue or self.is_called):
+            yield "systemd starts the relay", lambda: self.start_relay(self.is_wanted)
+        for client in sorted({*self.queue, *self.carrier.mute} - self.spoken):
+            yield f"a client sends data ({client})", functools.partial(self.carrier.hear, client)
+        if self.carrier.mute:
+            yield "a client that sends nothing is closed", self.carrier.close_silent
+        if self.wakes < self.scenario.wakes:
+            yield "somebody wakes it without a client", self.wake
+        if self.run is not None and self.run.state == run_states.AWAKE and self.control.connection is None and self.relay is None:
+            yield "run has the relay started", self.call_relay
+
     def choices_of_relay(self, life: Any) -> Iterator[tuple[str, Callable[[], None]]]:
         if self.carrier.heeds == ACCEPT and self.queue:
             yield "the relay accepts a client", lambda: self.carrier.take(self.queue.pop(0), True)
             yield "the relay accepts a client that waits", lambda: self.carrier.take(self.queue.pop(0), False)
-        if self.carrier.heeds == WATCH and self.queue:
+        if self.carrier.heeds == WATCH and self.queue and self.scenario.by_data:
+            yield "the relay accepts a client", lambda: self.carrier.take(self.queue.pop(0), True)
+        elif self.carrier.heeds == WATCH and self.queue:
             yield "the relay sees a client", self.carrier.on_wanted
         if self.carrier.held and self.carrier.address is not None:
             yield "the workload takes a client", self.carrier.lead_on
@@ -300,7 +361,8 @@ class World:
             yield f"the relay hears: {control.to_relay[0]}", lambda: life.hear(control.to_relay.pop(0).split())
         elif control is not None and not control.is_open:
             yield "the relay hears the end", lambda: life.hear([])
-        if life.state in (*relay_life.PARTINGS, relay_states.DRAINING, relay_states.SERVING) or (
+        if life.state in (*relay_life.PARTINGS, relay_states.DRAINING, relay_states.SERVING,
+                          relay_states.ATTENDING) or (
                 life.deadline is not None and (life.state != relay_states.CALLING or self.scenario.is_slow)):
             yield "time passes for the relay", lambda: self.pass_time(life)
         if self.carrier.led:
@@ -314,6 +376,8 @@ class World:
         engine = self.engine
         if self.has_door and self.door and self.control.connection is None and life.state != run_states.ENDED:
             yield "run accepts the relay", lambda: self.accept(self.door.pop(0))
+        if self.named is not None and life.state != run_states.ENDED:
+            yield "run accepts the relay by its name", self.accept_named
         if self.scenario.restarts and self.restarts < 1 and life.state in (run_states.PREPARING, run_states.STARTING):
             yield "somebody restarts the engine", lambda: self.restart_engine(life)
         if life.state == run_states.PREPARING:
@@ -365,9 +429,27 @@ class World:
 
     def start_relay(self, with_run: bool) -> None:
         self.is_wanted = with_run
-        self.carrier = Carrier()
-        self.relay = relay_life.Life([self.carrier], 1.0, False, self.ask, _who)  # type: ignore[arg-type,list-item] # a model
-        self.relay.begin()
+        self.is_called = False
+        self.carrier = Carrier(self.scenario.by_data, self.spoken)
+        find: Any = self.find if self.scenario.by_data else None
+        self.relay = relay_life.Life([self.carrier], 1.0, False, self.ask, _who, find=find)  # type: ignore[arg-type,list-item] # a model
+        self.relay.begin(bool(self.queue))
+
+    def wake(self) -> None:
+        """Start both services, as a timer does and a service that requires this one."""
+        self.wakes += 1
+        self.is_wanted = self.is_wanted or self.run is None
+        self.call_relay()
+
+    def call_relay(self) -> None:
+        self.is_called = self.relay is None
+
+    def find(self) -> Connection:
+        """Connect to a `run` that is there, by its name."""
+        if self.run is None or self.run.state == run_states.ENDED:
+            raise OSError("connection refused")
+        self.named = Connection()
+        return self.named
 
     def ask(self) -> Connection:
         """Connect to the door, or to a `run` that was started without one."""
@@ -389,6 +471,11 @@ class World:
         self.run = run_life.Life(run_states.PREPARING, self.engine,
                                  self.control, Nothing(), scenario.pauses,  # type: ignore[arg-type] # models
                                  Nothing(), _yes if scenario.is_declared else _no, _ignored, list)  # type: ignore[arg-type] # models
+
+    def accept_named(self) -> None:
+        connection, self.named = self.named, None
+        assert connection is not None
+        self.accept(connection)
 
     def accept(self, connection: Connection) -> None:
         if not connection.is_kept:
@@ -448,9 +535,9 @@ class World:
 
     def stop(self, both: bool) -> None:
         self.stops += 1
-        self.is_wanted = False
+        self.is_wanted = self.is_called = False
         if both:
-            self.has_failed = self.has_failed or bool(self.carrier.held)
+            self.has_failed = self.has_failed or bool(self.carrier.held + self.carrier.mute)
             self.relay.happen(relay_states.TERM)
         if self.run is None:
             return
@@ -469,16 +556,17 @@ class World:
             life.pass_time()
         if life.deadline is not None:
             life.deadline = 90.0  # only that there is one matters
-        life.quiet_since = 0.0
+        life.quiet_since = life.next_look = 0.0
 
     def end_relay(self) -> None:
         for connection in self.door:
             connection.is_kept = False
+        self.named = None
         del self.door[1:]  # more of them change nothing
         if self.control is not None:
             self.control.connection = None
         self.relay = None
-        self.carrier = Carrier()
+        self.carrier = Carrier(self.scenario.by_data, self.spoken)
 
     def kill_relay(self) -> None:
         self.kills += 1
@@ -488,6 +576,9 @@ class World:
     def end_run(self) -> None:
         if self.control.connection is not None:
             self.control.connection.is_open = False
+        if self.named is not None:
+            self.named.is_open = False
+        self.named = None
         renews = self.run.renewing
         self.run = None
         if renews:
@@ -502,6 +593,10 @@ class World:
 
     # What must hold
 
+    def is_orphaned(self) -> bool:
+        """Whether what only data wakes is awake without a relay, so that nothing puts it to sleep."""
+        return self.scenario.by_data and self.run is not None and self.relay is None
+
     def check(self) -> None:
         life = self.relay
         if life is None:
@@ -515,7 +610,7 @@ class World:
             raise Wrong("a client was reset, and nothing had failed")
         if self.carrier.address is not None and life.state in (
                 *relay_life.PARTINGS, relay_states.OVER, relay_states.REFUSING, relay_states.CALLING, relay_states.CUT_OFF,
-                relay_states.PAUSED, relay_states.WAKING):
+                relay_states.PAUSED, relay_states.WAKING, relay_states.ATTENDING, relay_states.JOINING):
             raise Wrong(f"clients are led to a life that is over, in the state {life.state!r}")
 
     def key(self) -> object:
@@ -525,10 +620,12 @@ class World:
         return (
             relay and (relay.state, relay.deadline is not None, relay.has_waker, relay.failures > 0, min(relay.calls, 3),
                        relay.wanted is None),
-            (carrier.heeds, carrier.refusing, carrier.address, len(carrier.held), len(carrier.led)),
+            (carrier.heeds, carrier.refusing, carrier.address, tuple(map(carrier.counts, carrier.held)), len(carrier.led),
+             len(carrier.mute)),
+            tuple(client in self.spoken for client in self.queue), self.wakes, self.is_called,
             connection and (tuple(connection.to_relay), tuple(connection.to_run), connection.is_open),
             tuple((at_door.is_kept, at_door is connection) for at_door in self.door),
-            self.has_door, self.is_active, self.is_wanted, self.has_failed,
+            self.named is not None, self.has_door, self.is_active, self.is_wanted, self.has_failed,
             run and (run.state, run.token, len(run.stops[-1:]), run.next_stop is None, run.ready_since is None,
                      run.reason != "", self.control.last,
                      self.control.connection is not None, self.control.connection is connection,
@@ -584,7 +681,8 @@ def _walk(scenario: Scenario, seen: Walk) -> Walk:
             key = world.key()
             after[key] = []
             if not world.queue and not world.carrier.held and (
-                    world.relay is None or world.relay.state in (relay_states.SERVING, relay_states.PAUSED)):
+                    (world.relay is None and not world.is_called and not world.is_orphaned()) or
+                    world.relay is not None and world.relay.state in (relay_states.SERVING, relay_states.PAUSED)):
                 settled.append(key)
             for index, (name, _) in enumerate(world.choices()):
                 other = world.clone()

@@ -15,6 +15,8 @@ IGNORE = "ignore"  # nothing; they wait in the kernel
 class Carrier:
     """One way for bytes.
 
+    Where only data wakes, a client that has sent nothing is not one that it holds: it neither tells of it nor counts it.
+
     It calls ``on_client(client)`` with each client that it holds (its socket, where it has one), ``on_wanted()`` where it watches
     and a client waits, ``on_doubt()`` where the workload takes nobody at its address, and ``on_answer()`` at the first byte of
     the workload that goes to a client after ``await_answer``.
@@ -64,6 +66,18 @@ class Carrier:
     def first_held(self) -> "Optional[Held]":
         """Return the client that is held longest, None where none is."""
         raise NotImplementedError
+
+    def keeping(self) -> "int":
+        """Return how many of those that are led to the workload keep it awake where open connections do."""
+        return self.connections()
+
+    def silent(self) -> "int":
+        """Return how many clients are accepted, and have sent nothing, where only data wakes."""
+        return 0
+
+    def closed(self) -> "Tuple[int, str]":
+        """Return how many clients were closed without a byte since this was asked last, and who the last one was."""
+        return 0, ""
 
     def has_moved(self) -> "bool":
         """Return whether bytes that count as traffic have moved since this was asked last."""

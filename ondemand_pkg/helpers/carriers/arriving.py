@@ -14,7 +14,8 @@ from _collections import OrderedDict  # `collections` loads five more modules
 from own_sockets import leads_back
 
 from carriers import ACCEPT, IGNORE, WATCH
-from carriers.ends import EVENTS, LAST, READABLE, End, abort
+from carriers.clients import plain
+from carriers.ends import EVENTS, LAST, READABLE, End, abort, has_bytes
 
 ACCEPTED_AT_ONCE = 256
 CONNECTING = 128  # attempts to connect to a port at once: most servers queue no more than that
@@ -36,11 +37,13 @@ class Arriving:
     ``is_allowed`` returns whether an accepted socket may connect at all.  ``on_client(socket)`` is called for each that is held,
     ``on_wanted()`` where it watches for clients and one waits, ``on_doubt()`` where the workload takes nobody at its address,
     ``on_connected(client, end, mask)`` with both ends of a connection and the events that were seen at the workload's.
+    ``data_timeout`` is for how many seconds a client is awaited that has sent nothing, where only data wakes, None elsewhere.
     """
 
     def __init__(self, loop: "Loop", listeners: "Sequence[Listener]", is_allowed: "Optional[Callable[[Socket], bool]]",
                  on_client: "Callable[[Socket], None]", on_wanted: "Callable[[], None]",
-                 on_doubt: "Callable[[], None]", on_connected: "Callable[[End, End, int], None]") -> "None":
+                 on_doubt: "Callable[[], None]", on_connected: "Callable[[End, End, int], None]",
+                 data_timeout: "Optional[float]" = None) -> "None":
         self.loop = loop
         self.listeners = {listener.socket.fileno(): listener for listener in listeners}
         self.is_allowed = is_allowed
@@ -57,13 +60,18 @@ class Arriving:
         self.attempts: "Dict[int, End]" = {}  # ends towards the workload that are not connected yet, as they were begun
         self.heeds = IGNORE
         self.refusing = False
+        self.silent: "Optional[Silent]" = None  # those that have sent nothing, where only data wakes
+        if data_timeout is not None:
+            from carriers import silent  # only who declares it pays for it
+
+            self.silent = silent.Silent(loop, data_timeout, self.keep, lambda client: self.left(client.listener))
         self.files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES
 
     # What is asked
 
     def heed(self, what: "str") -> "None":
-        # Whether a client is allowed, only an accepted socket shows.
-        self.heeds = ACCEPT if what == WATCH and self.is_allowed is not None else what
+        # Whether a client is allowed, and has sent something, only an accepted socket shows.
+        self.heeds = ACCEPT if what == WATCH and (self.is_allowed is not None or self.silent is not None) else what
         for listener in self.listeners.values():
             listener.is_full = False
             self.watch(listener)
@@ -72,6 +80,8 @@ class Arriving:
         if address != self.address:
             self.address = address
             self.hold_again()
+            if self.silent is not None:
+                self.part_silent(self.silent)
         if address is not None:
             sockets = [listener.socket for listener in self.listeners.values()]
             self.own = {listener.port for listener in self.listeners.values()
@@ -89,8 +99,22 @@ class Arriving:
             client.begun = client.refused = 0.0
             self.held[client.listener][descriptor] = client
 
+    def part_silent(self, silent: "Silent") -> "None":
+        """Lead clients that have sent nothing to a workload that is awake, as others; wait for their data where none is."""
+        if self.address is not None:
+            for client in silent.take_all():
+                self.admit(client)
+            return
+        for client in [client for client in self.clients.values() if not client.counts]:
+            client.counts = has_bytes(client.socket)
+            if not client.counts:
+                self.forget(client)
+                silent.add(client, self.room())
+
     def reset(self) -> "None":
         """Reset the connection of every client that the workload has not taken."""
+        for client in self.silent.take_all() if self.silent is not None else ():
+            self.admit(client)
         for client in list(self.clients.values()):
             self.drop(client)
 
@@ -102,6 +126,11 @@ class Arriving:
             self.watch(listener)
 
     def due(self) -> "Optional[float]":
+        silent = self.silent.due() if self.silent is not None else None
+        due = self.due_of_held()
+        return due if silent is None else silent if due is None else min(due, silent)
+
+    def due_of_held(self) -> "Optional[float]":
         if self.refused:
             return CONNECT_RETRY
         if any(listener.is_full and not listener.clients for listener in self.listeners.values()):
@@ -112,6 +141,8 @@ class Arriving:
         return None
 
     def turn(self) -> "None":
+        if self.silent is not None:
+            self.silent.turn()
         if self.refused or self.attempts:
             self.retry(time.monotonic())
         for listener in self.listeners.values():
@@ -147,7 +178,7 @@ class Arriving:
         listener = self.listeners[descriptor]
         for _ in range(ACCEPTED_AT_ONCE):
             try:
-                accepted, _ = listener.socket._accept()  # type: ignore[attr-defined] # not in typeshed
+                accepted, address = listener.socket._accept()  # type: ignore[attr-defined] # not in typeshed
             except BlockingIOError:
                 return
             except OSError as error:
@@ -160,12 +191,13 @@ class Arriving:
             if self.refusing or (self.is_allowed is not None and not self.is_allowed(socket)):
                 abort(socket)
                 continue
-            self.hold(End(socket, listener))
+            # A client that has reset its connection by now is known by this alone.
+            self.hold(End(socket, listener), plain(address[0]) if isinstance(address, tuple) else "")
             if listener.clients > self.room():
                 self.pause(listener)
                 return
 
-    def hold(self, client: "End") -> "None":
+    def hold(self, client: "End", who: "str") -> "None":
         descriptor = client.socket.fileno()
         try:
             self.loop.watch(descriptor, self.happened, EVENTS)
@@ -174,10 +206,25 @@ class Arriving:
             abort(client.socket)
             return
         client.listener.clients += 1
+        if self.silent is not None:
+            client.counts = has_bytes(client.socket)
+            if not client.counts and self.address is None:
+                self.silent.add(client, self.room(), who)
+                return
+        self.keep(client)
+
+    def keep(self, client: "End") -> "None":
+        """Hold a client for which the workload is awake, or is woken."""
+        self.admit(client)
+        if client.counts:
+            self.on_client(client.socket)
+        self.lead_on()
+
+    def admit(self, client: "End") -> "None":
+        descriptor = client.socket.fileno()
         self.clients[descriptor] = client
         self.held[client.listener][descriptor] = client
-        self.on_client(client.socket)
-        self.lead_on()
+        self.loop.callbacks[descriptor] = self.happened
 
     def happened(self, descriptor: "int", mask: "int") -> "None":
         """Note what a client has sent; one that has gone, and left no bytes behind, takes no place any more."""
@@ -317,14 +364,6 @@ def ask_whether_there(socket: "Socket") -> "None":
         socket.setsockopt(_socket.IPPROTO_TCP, option, GONE_LOOK)
 
 
-def has_bytes(socket: "Socket") -> "bool":
-    """Return whether bytes are there to be read from a socket."""
-    try:
-        return bool(socket.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
-    except OSError:
-        return False
-
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
@@ -333,3 +372,4 @@ if TYPE_CHECKING:
     from loop import Loop
 
     from carriers.ends import Listener
+    from carriers.silent import Silent

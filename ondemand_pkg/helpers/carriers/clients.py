@@ -9,10 +9,11 @@ import struct
 from control import SO_PEERCRED_SIZE
 from outcome import now
 
-LAST_DATA_SENT = 44  # where tcpi_last_data_sent lies in struct tcp_info, include/uapi/linux/tcp.h
+# Where tcpi_last_data_sent and tcpi_last_data_recv lie in struct tcp_info, include/uapi/linux/tcp.h.
+LAST_DATA_SENT, LAST_DATA_RECEIVED = 44, 52
 
 
-def who_and_since(client: "Socket", otherwise: "float") -> "Tuple[str, float]":
+def who_and_since(client: "Socket", otherwise: "float", where: "int" = LAST_DATA_SENT) -> "Tuple[str, float]":
     """Return who a client that was just accepted is, and when its connection was made (CLOCK_BOOTTIME, seconds).
 
     A client of TCP is known by its address.  The kernel counts from the connection as long as nothing was sent, in its own
@@ -22,12 +23,22 @@ def who_and_since(client: "Socket", otherwise: "float") -> "Tuple[str, float]":
         if client.family == _socket.AF_UNIX:
             credentials = client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE)
             return "uid:{}".format(struct.unpack("3i", credentials)[1]), otherwise
-        address = str(client.getpeername()[0])
-        known = client.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, LAST_DATA_SENT + 4)
-        (ago,) = struct.unpack_from("I", known, LAST_DATA_SENT)
+        address = plain(str(client.getpeername()[0]))
+        known = client.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, where + 4)
+        (ago,) = struct.unpack_from("I", known, where)
     except OSError:  # it has gone again
         return "somebody", otherwise
-    return address[len("::ffff:"):] if address.startswith("::ffff:") else address, now() - ago / 1000
+    return address, now() - ago / 1000
+
+
+def who_and_since_data(client: "Socket", otherwise: "float") -> "Tuple[str, float]":
+    """Return the same, but when the client sent its data."""
+    return who_and_since(client, otherwise, LAST_DATA_RECEIVED)
+
+
+def plain(address: "str") -> "str":
+    """Return an address as people write it; an IPv4 one is not in its IPv6 form."""
+    return address[len("::ffff:"):] if address.startswith("::ffff:") else address
 
 
 def is_allowed(client: "Socket", networks: "Sequence[Tuple[int, int]]") -> "bool":

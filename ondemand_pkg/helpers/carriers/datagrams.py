@@ -293,12 +293,12 @@ class Datagrams(Carrier):
             self.loop.closed(descriptor)
 
 
-def who_and_since(client: "Held", otherwise: "float") -> "Tuple[str, float]":
+def who_and_since(client: "Held", otherwise: "float",
+                  of_streams: "Callable[[Socket, float], Tuple[str, float]]" = clients.who_and_since) -> "Tuple[str, float]":
     """Return who a client is, and since when it waits; of datagrams that is not known, and ``otherwise`` stands for it."""
     if not isinstance(client, Session):
-        return clients.who_and_since(client, otherwise)
-    address = str(client.peer[0])
-    return address[len("::ffff:"):] if address.startswith("::ffff:") else address, otherwise
+        return of_streams(client, otherwise)
+    return clients.plain(str(client.peer[0])), otherwise
 
 
 TYPE_CHECKING = False

@@ -27,6 +27,7 @@ class Listener:
         self.socket = socket
         self.port = port
         self.clients = 0  # accepted, and not ended
+        self.silent = 0  # of these, those that are not led on because they have sent nothing
         self.attempts = 0  # to connect to the workload, under way
         self.is_full = False  # accepts nobody until a client has ended
         self.heeds = IGNORE  # what is done with clients that come
@@ -35,7 +36,8 @@ class Listener:
 class End:
     """One end of a connection, and what was read here and could not be sent at the other end yet (bytes, or a Pipe)."""
 
-    __slots__ = ("socket", "is_open", "listener", "peer", "pending", "readable", "last", "finished", "begun", "refused", "whole")
+    __slots__ = ("socket", "is_open", "listener", "peer", "pending", "readable", "last", "finished", "begun", "refused", "whole",
+                 "counts")
 
     def __init__(self, socket: "Socket", listener: "Listener") -> "None":
         self.socket = socket
@@ -48,6 +50,7 @@ class End:
         self.finished = False  # the end of the stream was passed on
         self.begun = 0.0  # when the workload was first asked to take it, or this attempt was begun
         self.refused = 0.0  # when the workload first refused it
+        self.counts = True  # what moves here is traffic; not so, where only data wakes, until the client has sent some
         self.whole = 0  # pieces read here one after the other that were as large as can be
 
 
@@ -88,6 +91,14 @@ def abort(socket: "Socket") -> "None":
     except OSError:
         pass
     socket.close()
+
+
+def has_bytes(socket: "Socket") -> "bool":
+    """Return whether bytes are there to be read from a socket."""
+    try:
+        return bool(socket.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
+    except OSError:
+        return False
 
 
 TYPE_CHECKING = False

@@ -23,15 +23,16 @@ class Streams(Carrier):
     """All connections of one service.
 
     ``header`` returns, for an accepted socket, the bytes that go to the workload before the client's; ``is_allowed`` whether an
-    accepted socket may connect at all.
+    accepted socket may connect at all; ``data_timeout`` for how many seconds a client that has sent nothing is awaited, where
+    only data wakes.  What moves on a connection is traffic there only once its client has sent something.
     """
 
     def __init__(self, loop: "Loop", listeners: "Sequence[Listener]", header: "Optional[Callable[[Socket], bytes]]" = None,
-                 is_allowed: "Optional[Callable[[Socket], bool]]" = None) -> "None":
+                 is_allowed: "Optional[Callable[[Socket], bool]]" = None, data_timeout: "Optional[float]" = None) -> "None":
         self.loop = loop
         self.header = header
         self.arriving = Arriving(loop, listeners, is_allowed, lambda client: self.on_client(client), lambda: self.on_wanted(),
-                                 lambda: self.on_doubt(), self.joined)
+                                 lambda: self.on_doubt(), self.joined, data_timeout)
         self.ends: "Dict[int, End]" = {}  # both ends of each connection by their file descriptors
         self.inner: "Set[End]" = set()  # those of them towards the workload
         self.turns: "List[End]" = []  # ends whose turn was over before all of their bytes were carried
@@ -64,14 +65,28 @@ class Streams(Carrier):
     def connections(self) -> "int":
         return len(self.inner)
 
+    def keeping(self) -> "int":
+        return len(self.inner) if self.arriving.silent is None else sum(end.counts for end in self.inner)
+
     def waiting(self) -> "int":
-        return len(self.arriving.clients)
+        clients = self.arriving.clients
+        return len(clients) if self.arriving.silent is None else sum(client.counts for client in clients.values())
+
+    def silent(self) -> "int":
+        return len(self.arriving.silent.clients) if self.arriving.silent is not None else 0
+
+    def closed(self) -> "Tuple[int, str]":
+        silent = self.arriving.silent
+        if silent is None:
+            return 0, ""
+        closed, silent.closed = silent.closed, 0
+        return closed, silent.last
 
     def unfinished(self) -> "int":
         return sum(not end.finished for end in self.inner)
 
     def first_held(self) -> "Optional[Socket]":
-        return next((client.socket for client in self.arriving.clients.values()), None)
+        return next((client.socket for client in self.arriving.clients.values() if client.counts), None)
 
     def has_moved(self) -> "bool":
         moved, self.moved = self.moved, False
@@ -94,6 +109,7 @@ class Streams(Carrier):
         if self.header is not None:
             client.pending = memoryview(self.header(client.socket))
         self.inner.add(end)
+        end.counts = client.counts
         for one in (client, end):
             self.ends[one.socket.fileno()] = one
             self.loop.callbacks[one.socket.fileno()] = self.happened
@@ -117,7 +133,7 @@ class Streams(Carrier):
 
     def carry_first(self, source: "End") -> "None":
         """Carry, and tell when the workload's first byte is on its way to a client."""
-        from_workload = source in self.inner
+        from_workload = source in self.inner and source.counts
         moved, self.moved = self.moved, False
         self.carry_bytes(source)
         if self.moved and from_workload:
@@ -150,7 +166,9 @@ class Streams(Carrier):
                 if not size:
                     self.finish(source)
                     return
-                self.moved = True
+                if not source.counts and source not in self.inner:
+                    source.counts = sink.counts = True
+                self.moved = self.moved or source.counts
                 try:
                     sent = sink.socket.send(self.buffer[:size])
                 except BlockingIOError:
@@ -180,7 +198,7 @@ class Streams(Carrier):
         else:
             sent = sink.socket.send(pending)
             source.pending = pending[sent:] if sent < len(pending) else None
-        self.moved = True
+        self.moved = self.moved or source.counts
 
     def splice(self, source: "End") -> "Optional[int]":
         """Read into a pipe, which is pending then; return how much that is, None where no pipe can be had.  Raises OSError."""
