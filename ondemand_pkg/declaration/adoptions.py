@@ -20,7 +20,7 @@ OTHER_KEYS = "nothing is made of an adopted service; leave it out"
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {key: "adopt a unit, or declare a container" for key in ("container", "compose", "service")}
 _SHARED = ("description", "ports", "stop_timeout", "ready", "udp_timeout", "idle", "idle_mode", "idle_action", "wake_at",
-           "proxy_protocol", "requires", "allow", "metrics")
+           "keep_awake", "wake_on", "data_timeout", "proxy_protocol", "requires", "allow", "metrics")
 _NOT_OF_UNITS = ("engine",)
 UNIT_FORM = 'the name of a service of systemd, such as "lxc@game.service"'
 _UNIT = r"(?!-)[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?"
@@ -73,8 +73,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[refusals.Contradict
     """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
     ports: Sequence[Port] = arguments.get("ports", ())
     ready = arguments.get("ready", Ready())
-    if arguments.get("idle_action") == "pause" and arguments.get("idle") is None:
-        yield "idle_action", '"pause" needs an idle time', 'write idle = "10min" too, or leave the key out'
+    yield from refusals.sleep(arguments)
     if ready.kind not in _READY:
         yield ("ready", f'"{ready.kind.value}" needs a container that the package makes',
                'write "tcp", { http = "/PATH" } or { udp = { send = "HEX", expect = "HEX" } }')
@@ -82,6 +81,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[refusals.Contradict
         if port not in {one.container for one in ports if not one.is_udp}:
             yield "ready", f"it waits for port {port}, to which none of ports leads", "write one of the service's ports"
     yield from refusals.datagrams(arguments, ports)
+    yield from refusals.data(arguments)
     address = arguments.get("address")
     for port in ports:
         if address and isinstance(port.listen, TcpAddress) and port.listen.port == port.container and (

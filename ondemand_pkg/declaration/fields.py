@@ -233,11 +233,6 @@ STACK_FIELDS: tuple[Field, ...] = (
 
 def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
-    if arguments.get("idle_action") == "pause" and arguments.get("idle") is None:
-        yield "idle_action", '"pause" needs an idle time', 'write idle = "10min" too, or leave the key out'
-    if "keep_awake" in arguments and arguments.get("idle") is None and not attendance.has_no_ports(arguments):
-        yield "keep_awake", "without an idle time the container never falls asleep once it is awake", (
-            'write idle = "10min" too, or wake_at instead')
     if arguments.get("proxy") == SOCKET_PROXYD:
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
@@ -247,6 +242,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
     yield from network_values.contradictions(arguments)
     yield from attendance.contradictions(arguments)
+    yield from refusals.sleep(arguments)
     yield from refusals.of_container(arguments)
 
 

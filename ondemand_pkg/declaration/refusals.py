@@ -42,6 +42,15 @@ def of_container(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
                        "leave it out, or write another kind of ready")
 
 
+def sleep(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
+    """Find what says how the container sleeps that never does."""
+    if arguments.get("idle_action") == "pause" and arguments.get("idle") is None:
+        yield "idle_action", '"pause" needs an idle time', 'write idle = "10min" too, or leave the key out'
+    if "keep_awake" in arguments and arguments.get("idle") is None and not has_no_ports(arguments):
+        yield "keep_awake", "without an idle time the container never falls asleep once it is awake", (
+            'write idle = "10min" too, or wake_at instead')
+
+
 def data(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
     """Find a time to wait for data where nothing waits for it."""
     if "data_timeout" in arguments and arguments.get("wake_on") != DATA and not has_no_ports(arguments):
