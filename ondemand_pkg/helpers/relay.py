@@ -23,12 +23,12 @@ import select
 from carriers.clients import is_allowed, is_inside, number, parse_network, who_and_since, who_and_since_data
 from carriers.ends import Listener
 from carriers.streams import Streams
-from control import ask_for_life
+from control import ask_for_life, open_door
 from loop import Loop
 from own_sockets import passed_sockets
 from process import say, usage
 from relay_life import LONGEST_BACK_OFF, Life, never_kept
-from relay_states import ATTENDING, OVER, TERM
+from relay_states import OVER, TERM
 
 
 class Service:
@@ -41,7 +41,9 @@ class Service:
         self.carriers = carriers
         self.door = door
         self.unwoken = unwoken  # what keeps account of those that don't wake, where only data does
-        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept, self.find if unwoken is not None else None)
+        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept, self.find if unwoken is not None else None,
+                         self.can_ask)
+        self.seen_door = open_door() if unwoken is not None else ""
         self.signals, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self.signals, self.hear_signals)
         _signal.set_wakeup_fd(signalled)
@@ -55,8 +57,7 @@ class Service:
                 break
             due += [carrier.due() for carrier in self.carriers]
             if self.unwoken is not None:
-                is_last = self.life.state == ATTENDING and not self.life.silent()
-                due.append(self.unwoken.see_to(self.carriers, is_last))
+                due.append(self.unwoken.see_to(self.carriers))
             self.loop.turn(min((seconds for seconds in due if seconds is not None), default=-1))
             for carrier in self.carriers:
                 carrier.turn()
@@ -70,6 +71,10 @@ class Service:
     def find(self) -> "Client":
         """Return a connection to a `run` that is there.  Raises OSError."""
         return self.heard(ask_for_life(None))
+
+    def can_ask(self) -> "bool":
+        """Return whether the door is open that this process sees, be there another one by now."""
+        return self.seen_door != "" and open_door() == self.seen_door
 
     def heard(self, control: "Client") -> "Client":
         self.loop.watch(control.socket.fileno(), self.hear)

@@ -69,15 +69,17 @@ class Life(Machine):
     """What clients notice of the workload's life.
 
     ``ask`` asks for a `run` and returns the connection to it, or raises OSError; ``who`` returns who a client is and since when
-    it waits, by its socket; ``find`` returns a connection to a `run` that is there, where only data wakes, or raises OSError;
-    ``kept`` for how many seconds from now on it stays awake without traffic because of the hour.
+    it waits, by its socket; ``kept`` for how many seconds from now on it stays awake without traffic because of the hour.  Where
+    only data wakes, ``find`` returns a connection to a `run` that is there, or raises OSError, and ``can_ask`` whether one can be
+    asked for.
     """
 
     TABLE = TABLE
 
     def __init__(self, carriers: "Sequence[Carrier]", idle: "Optional[float]", counts_connections: "bool",
                  ask: "Callable[[], Client]", who: "Callable[[Held, float], Tuple[str, float]]",
-                 kept: "Callable[[], float]" = never_kept, find: "Optional[Callable[[], Client]]" = None) -> "None":
+                 kept: "Callable[[], float]" = never_kept, find: "Optional[Callable[[], Client]]" = None,
+                 can_ask: "Callable[[], bool]" = lambda: True) -> "None":
         super().__init__(CALLING)
         self.carriers = carriers
         self.idle = idle  # seconds; None: never
@@ -86,6 +88,7 @@ class Life(Machine):
         self.who = who
         self.kept = kept
         self.find = find
+        self.can_ask = can_ask
         self.next_look = 0.0  # for a `run`, while it attends
         self.waker: "Optional[Tuple[str, float]]" = None  # who has sent the data that wake, and when
         self.was_kept = False  # when traffic was looked for last
@@ -121,7 +124,9 @@ class Life(Machine):
 
     def begin(self, is_for_clients: "bool" = True) -> "None":
         """Ask for the first life; where only data wakes, that waits for them, if it is clients for whom the process begins."""
-        self.happen(BEGIN if self.find is None or not is_for_clients else SILENCE)
+        is_silent = self.find is not None and is_for_clients
+        # Who can't ask for a life accepts nobody: clients outlive the process in the kernel.
+        self.happen(BEGIN if not is_silent else SILENCE if self.can_ask() else UNREACHABLE)
 
     def give_up(self, seconds: "float") -> "None":
         """The service can't be served at all, for reasons that were told."""
@@ -173,7 +178,8 @@ class Life(Machine):
             self.happen(DRAINED)
         elif self.state in PARTINGS and (is_due or not any(carrier.unfinished() for carrier in self.carriers)):
             self.deadline = None
-            self.happen(HELD if self.waiting() else SILENCE if self.state == PARTING and self.silent() else DRAINED)
+            attends = self.state == PARTING and self.silent() and self.can_ask()
+            self.happen(HELD if self.waiting() else SILENCE if attends else DRAINED)
         elif self.state == ATTENDING and moment >= self.next_look:
             self.look_for_life()
         elif is_due:
@@ -218,7 +224,7 @@ class Life(Machine):
         try:
             self.control = self.find()
         except OSError:
-            if not self.silent():
+            if not self.silent() or not self.can_ask():
                 self.happen(ALONE)
         else:
             self.happen(MET)

@@ -28,7 +28,7 @@ OVER = "over"  # the process ends; systemd starts the next one for clients that 
 BEGIN = "begin"  # the process begins
 SILENCE = "silence"  # only data wakes it, and clients are there that have sent none, or the process begins for some
 MET = "met"  # a `run` is there that was not asked for
-ALONE = "alone"  # no client is left, and no `run` is there
+ALONE = "alone"  # no client is left, and no `run` is there; or the door at which it is asked for has closed
 GREETED = "greeted"  # `run` has accepted the connection
 UNANSWERED = "unanswered"  # the connection to `run` has ended without a word: what it met was ending
 UNREACHABLE = "unreachable"  # nothing listens where `run` is asked for
@@ -78,7 +78,7 @@ TABLE = {
     ATTENDING: {
         CLIENT: (CALLING, "call_for"),
         MET: (JOINING, "greet"),
-        ALONE: (OVER, ""),
+        ALONE: (OVER, "turn_away"),
         TERM: (OVER, "turn_away"),
     },
     JOINING: {

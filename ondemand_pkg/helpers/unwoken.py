@@ -21,16 +21,13 @@ class Unwoken:
         self.last = ""
         self.due: "Optional[float]" = None  # when it is told
 
-    def see_to(self, carriers: "Sequence[Carrier]", is_last: "bool") -> "Optional[float]":
-        """Tell of those that were closed, unless that was done a moment ago; return after how many seconds to come back.
-
-        ``is_last`` where no client is left and the process is about to end.
-        """
+    def see_to(self, carriers: "Sequence[Carrier]") -> "Optional[float]":
+        """Tell of those that were closed, unless that was done a moment ago; return after how many seconds to come back."""
         self.take(carriers)
         if self.due is None:
             return None
         left = self.due - time.monotonic()
-        if left > 0 and not is_last:
+        if left > 0:
             return left
         self.tell()
         return None

@@ -248,6 +248,19 @@ def test_a_thousand_clients_with_data_are_all_answered_by_a_cold_start(site: Mac
         assert site.get("http://127.0.0.1:8090/") == "200"
 
 
+def test_upgrades_lose_no_client_of_what_only_data_wake(site: Machine) -> None:
+    probes = site.start("timeout", "60", "sh", "-c", "while nc -z 127.0.0.1 8090; do sleep 0.2; done")
+    clients = site.start("sh", "-c", "for i in $(seq 16); do curl -s -o /dev/null -m 20 -w '%{http_code} ' "
+                                     "http://127.0.0.1:8090/; sleep 1.$((i % 7)); done")
+    count = 0
+    while clients.poll() is None:
+        site.run("apt-get", "install", "-y", "--reinstall", "/root/ondemand-data_1-1_all.deb")
+        count += 1
+    assert clients.communicate()[0].split() == ["200"] * 16 and count > 2
+    probes.communicate()
+    until_gone(site, "data")
+
+
 def test_what_sleeps_paused_is_resumed_by_data_alone_and_open_connections_without_data_keep_nothing_awake(site: Machine) -> None:
     assert site.get("http://127.0.0.1:8091/") == "200"
     paused = "until docker inspect --format '{{.State.Paused}}' ondemand-frozen | grep -q true; do sleep 0.05; done"

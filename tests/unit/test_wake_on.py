@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import control
 import pytest
 import relay
 import relay_life
@@ -20,9 +22,11 @@ from test_arriving import Ports, is_reset, listening
 
 from ondemand_pkg.checking.findings import findings
 from ondemand_pkg.contents.helper_files import modules
+from ondemand_pkg.contents.scripts import scripts
 from ondemand_pkg.contents.units import units
 from ondemand_pkg.declaration.reader import read, read_declared
 from ondemand_pkg.errors import DeclarationError
+from ondemand_pkg.formats import FORMATS
 from ondemand_pkg.model import Container
 
 WEB = '[container.web]\nimage = "nginx:1"\nversion = "1"\n'
@@ -56,6 +60,20 @@ def test_what_every_connection_wakes_is_as_it_was(tmp_path: Path, key: str) -> N
     assert "Wants=ondemand-web-container.service\n" in found["ondemand-web.service"]
     assert "data-timeout" not in found["ondemand-web.service"] and "with-proxy" not in found["ondemand-web-container.service"]
     assert not {"carriers/silent.py", "unwoken.py"} & modules(container).keys()
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_an_upgrade_ends_a_relay_that_waits_for_data_before_the_door_closes_and_one_that_has_a_container_never(
+    tmp_path: Path, name: str,
+) -> None:
+    texts = scripts(declared(tmp_path, WEB + PORTS + DATA), FORMATS[name])
+    for script, door in (("prerm" if name == "deb" else "preun", "systemctl stop ondemand-web-container.socket"),
+                         ("postinst" if name == "deb" else "posttrans", "systemctl start ondemand-web-container.socket")):
+        asks = "case $(systemctl is-active ondemand-web-container.service 2>/dev/null) in\n"
+        ends = "inactive | failed | unknown) systemctl stop ondemand-web.service ondemand-web-container.socket >/dev/null 2>&1 "
+        assert texts[script].index(asks) < texts[script].index(ends) < texts[script].rindex(door)
+    others = scripts(declared(tmp_path, WEB + PORTS), FORMATS[name])
+    assert not [text for text in others.values() if "case $(systemctl is-active" in text]
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -143,6 +161,21 @@ def test_data_that_came_with_the_connection_wake_at_once(attending: Attending) -
     with attending.client() as client:
         client.sendall(b"x")
         attending.until(lambda: attending.came)
+
+
+def test_the_first_one_with_data_is_the_last_one_that_is_accepted_where_the_service_wants_no_more(attending: Attending) -> None:
+    def came(client: Any) -> None:
+        attending.came.append(client)
+        attending.relay.heed("ignore")
+
+    attending.relay.on_client = came
+    clients = [attending.client() for _ in range(5)]
+    for client in clients:
+        client.sendall(b"x")
+    attending.work()
+    assert len(attending.came) == 1 and attending.relay.waiting() == 1, "the others outlive this process in the kernel"
+    for client in clients:
+        client.close()
 
 
 def test_a_silent_client_is_closed_in_time_and_counted_with_its_address() -> None:
@@ -298,12 +331,12 @@ class Attended:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.carrier, self.run, self.asked = 100.0, Carrier(), Run(), 0
-        self.is_there = False
+        self.is_there, self.has_door = False, True
         monkeypatch.setattr(time, "monotonic", lambda: self.clock)
         monkeypatch.setattr(relay_life, "now", lambda: 1000 + self.clock)
         carriers: Any = [self.carrier]
         self.life = relay_life.Life(carriers, None, False, self.ask, lambda client, since: ("10.0.0.9", since - 0.5),
-                                    find=self.find)
+                                    find=self.find, can_ask=lambda: self.has_door)
 
     def ask(self) -> Any:
         self.asked += 1
@@ -331,6 +364,40 @@ def test_a_relay_that_clients_have_started_asks_for_nothing_until_one_has_sent_d
     attended.clock += 3
     life.hear(["ready", "10.0.0.2"])
     assert attended.run.said == ["version 2", "client 10.0.0.9 1099.5000"], "it has waited since it sent its data"
+
+
+def test_without_a_door_nobody_is_accepted_and_the_next_process_tries_again(attended: Attended) -> None:
+    life: Any = attended.life
+    attended.has_door = False
+    life.begin(True)
+    assert (life.state, life.heeded, attended.asked) == ("cut off", "ignore", 0)
+    attended.clock += 0.1
+    life.pass_time()
+    assert life.state == "over"
+
+
+def test_a_relay_whose_door_was_closed_by_an_upgrade_makes_room_for_the_next_one(attended: Attended) -> None:
+    attended.life.begin(True)
+    attended.carrier.mute, attended.has_door = 1, False
+    attended.clock += 1.0
+    attended.life.pass_time()
+    assert attended.life.state == "over"
+
+
+def test_the_door_is_found_without_a_connection_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "DOORS", str(tmp_path))
+    monkeypatch.setattr(control, "PACKAGE", "ondemand-x")
+    (tmp_path / "ondemand-x").mkdir()
+    assert control.open_door() == ""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(str(tmp_path / "ondemand-x/socket"))
+        assert control.open_door() == "", "nothing listens there yet"
+        door.listen()
+        assert control.open_door() == str(os.fstat(door.fileno()).st_ino)
+        door.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            door.accept()
+    assert control.open_door() == ""
 
 
 def test_a_relay_that_no_client_has_started_is_there_to_wake(attended: Attended) -> None:
@@ -404,16 +471,16 @@ def test_the_journal_gets_one_record_a_minute_or_at_the_end(monkeypatch: pytest.
     monkeypatch.setattr(unwoken, "send", lambda fields: sent.append(dict(fields)))
     account, closing = unwoken.Unwoken(), Closing()
     carriers: Any = [closing]
-    assert account.see_to(carriers, True) is None
+    assert account.see_to(carriers) is None
     closing.now = (1, "10.0.0.1")
-    assert account.see_to(carriers, False) == 60.0
+    assert account.see_to(carriers) == 60.0
     closing.now = (2, "10.0.0.2")
     clock[0] += 60
-    assert account.see_to(carriers, False) is None
+    assert account.see_to(carriers) is None
     assert [(one["ONDEMAND_CLOSED"], one["ONDEMAND_CLIENT"]) for one in sent] == [(3, "10.0.0.2")]
     assert sent[0]["MESSAGE"] == "3 connections were closed without data, the last from 10.0.0.2; nothing was woken"
     closing.now = (1, "10.0.0.3")
-    account.see_to(carriers, True)
+    account.end(carriers)
     assert sent[1]["MESSAGE"] == "1 connection was closed without data, the last from 10.0.0.3; nothing was woken"
     account.end(carriers)
     assert len(sent) == 2

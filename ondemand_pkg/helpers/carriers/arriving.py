@@ -177,6 +177,8 @@ class Arriving:
     def accept_from(self, descriptor: "int", _: "int") -> "None":
         listener = self.listeners[descriptor]
         for _ in range(ACCEPTED_AT_ONCE):
+            if listener.heeds != ACCEPT:  # the last one has changed that
+                return
             try:
                 accepted, address = listener.socket._accept()  # type: ignore[attr-defined] # not in typeshed
             except BlockingIOError:
