@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -495,3 +496,13 @@ def test_status_adds_up_what_the_journal_says_of_a_unit_and_leaves_out_what_is_n
              '"__REALTIME_TIMESTAMP":"4000000"}']
     assert systemd.parse_closed("\n".join(lines)) == {"ondemand-web.service": systemd.Closed(5, "10.0.0.2", 5.0)}
     assert systemd.CLOSED == unwoken.CLOSED
+
+
+def test_status_shows_what_woke_nothing_and_who_it_was_last() -> None:
+    from ondemand_host import services, systemd, table
+
+    service = services.Service("web", "asleep", ("[::]:80",), 0, closed=systemd.Closed(5, "10.0.0.2", 0.0))
+    told = list(table.lines(services.Survey((service,)), 0.0, 200, True, lambda text, colour="", bold=False: text))
+    assert "web: woke nothing in 30 days: 5 connections closed without data, the last 1970-01-01T00:00:00Z from 10.0.0.2" in told
+    found = json.loads(table.as_json(services.Survey((service,))))["services"][0]
+    assert found["closed_without_data"] == {"count": 5, "client": "10.0.0.2", "time": "1970-01-01T00:00:00Z"}
