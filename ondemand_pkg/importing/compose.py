@@ -12,6 +12,7 @@ from pathlib import Path
 from ondemand_pkg.declaration import network_values
 from ondemand_pkg.importing import compose_attendance, compose_dependencies, compose_load, compose_network, compose_ports
 from ondemand_pkg.importing import draft as drafts
+from ondemand_pkg.importing.attendance import Attendance
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
 from ondemand_pkg.importing.compose_mounted import Mounted
 from ondemand_pkg.importing.compose_namespaces import Namespaces
@@ -60,7 +61,7 @@ class _Project:
         self.services: dict[str, ComposeService] = {}
         self.left_out: dict[str, ComposeService] = {}
         self.unwanted: dict[str, str] = {}  # why, by the name
-        self.roles: dict[str, compose_attendance.Attendance] = {}  # of services to which nothing connects
+        self.roles: dict[str, Attendance] = {}  # of services to which nothing connects
         self.known: dict[str, list[int]] = {}
         self.namespaces = Namespaces(self.services, self._ports_of)
 
@@ -307,8 +308,13 @@ class _Project:
 
     def _leave_out(self, reasons: Mapping[str, str]) -> None:
         """Take out the services that nothing can wake; ``reasons`` are those of services that can't be kept for others' sake."""
-        needed = {name: on or [other for other in self.services if other != name and self._speaks_of(name, other)]
-                  for name, on in self.dependencies.items()}
+        spoken_of: dict[str, list[str]] = {name: [] for name in self.services}
+        for other, speakers in self.speakers.items():
+            for name in speakers:
+                if name in spoken_of and not self.dependencies[name] and self.services[name].spoken.mentioned(
+                        self.networks.names(other, name))[0]:
+                    spoken_of[name].append(other)
+        needed = {name: on or spoken_of.get(name, []) for name, on in self.dependencies.items()}
         while True:
             without_port = [service for service in self.services.values()
                             if not service.published and not self._ports_of(service) or service.name in reasons]
@@ -333,10 +339,6 @@ class _Project:
             self.notes.append(Note(self.raw[name].place, "", reason + self._needs(service), Weight.LOSS, name))
         if self.left_out:
             self.notes.append(Note(self.scope.path, "services", self._counted(), Weight.LOSS))
-
-    def _speaks_of(self, name: str, other: str) -> bool:
-        return name in self.services and name in self.speakers[other] and self.services[name].spoken.mentioned(
-            self.networks.names(other, name))[0]
 
     def _is_task(self, name: str) -> bool:
         return compose_dependencies.is_awaited_to_its_end(self.scope, name, self.dependencies) or (

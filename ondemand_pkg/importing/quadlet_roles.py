@@ -7,15 +7,17 @@ each other; hides what their files say of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ondemand_pkg.engines import references
-from ondemand_pkg.importing import health_checks, ports
+from ondemand_pkg.importing import attendance, health_checks, ports
+from ondemand_pkg.importing.attendance import Attendance
 from ondemand_pkg.importing.notes import Weight
 from ondemand_pkg.importing.quadlet import QuadletContainer
 from ondemand_pkg.importing.unit_files import Assignment
 
 STRONG = ("Requires", "BindsTo", "Requisite", "Wants", "Upholds")  # what a container needs; After= alone only orders
+_NAME = re.compile(r"(?<![\w.-])([\w.-]*\w)(?::([0-9]{1,5})(?![0-9]))?")
 Needed = Callable[[QuadletContainer], Iterable[tuple[QuadletContainer, Assignment]]]
 
 
@@ -25,22 +27,48 @@ class Roles:
     def __init__(self, containers: Sequence[QuadletContainer], needed: Needed) -> None:
         self.kept = list(containers)
         self.left_out: list[QuadletContainer] = []
-        self._needed = needed
-        self._companions: dict[str, list[QuadletContainer]] = {}  # of whom, by the declared name of the companion
-        self._tasks: dict[str, list[QuadletContainer]] = {}  # before whom
+        self._needed = {one.draft.name: list(needed(one)) for one in containers}
+        self._roles: dict[str, Attendance] = {}
+        self._words: dict[str, str] = {}
 
     def settle(self) -> None:
         """Find the ports of all, and leave out what is neither woken by a connection nor runs with what is."""
+        self._words = {one.draft.name: "\n".join([*one.draft.values.get("env", {}).values(),
+                                                  *one.draft.values.get("command", ())]) for one in self.kept}
+        members: dict[str, list[QuadletContainer]] = {}
         for one in self.kept:
-            self._find_ports(one)
+            for network in one.networks:
+                members.setdefault(network, []).append(one)
+        named = {network: _Names(found, self._words) for network, found in members.items()}
+        for one in self.kept:
+            self._find_ports(one, named)
         while True:
-            self._companions, self._tasks = {}, {}
-            lost = [one for one in self.kept if not self.is_woken(one) and not self._has_a_role(one)
-                    or one.shares is not None and one.shares not in self.kept]
+            self._roles = self._found(named)
+            kept = {one.draft.name for one in self.kept}
+            lost = [one for one in self.kept if not self.is_woken(one) and one.draft.name not in self._roles
+                    or one.shares is not None and one.shares.draft.name not in kept]
             if not lost:
                 break
             self.left_out += lost
-            self.kept = [one for one in self.kept if one not in lost]
+            names = {one.draft.name for one in lost}
+            self.kept = [one for one in self.kept if one.draft.name not in names]
+
+    def _found(self, named: Mapping[str, _Names]) -> dict[str, Attendance]:
+        """Take containers without a port for tasks or companions, where the files say of whom."""
+        by_name = {one.draft.name: one for one in self.kept}
+        silent = [one for one in self.kept if not self.is_woken(one)]
+        dependencies = {name: [other.draft.name for other, where in self._needed[name]
+                               if where.key in STRONG and other.draft.name in by_name] for name in by_name}
+        settled = {one.draft.name: Attendance((), (one.shares.draft.name,)) for one in silent
+                   if one.shares is not None and one.shares.draft.name in by_name and not is_task(one)}
+        free = [one for one in silent if one.shares is None and one.run.network not in ("host", "none")]
+        awaited = {name for needed in dependencies.values() for name in needed}  # another oneshot may be a timer's
+        speakers = {one.draft.name: any(named[network].speakers(one) & by_name.keys() for network in one.networks)
+                    for one in free}
+        return attendance.roles(
+            by_name, {one.draft.name for one in self.kept if "ports" in one.draft.values}, {one.draft.name for one in silent},
+            dependencies, [one.draft.name for one in free if is_task(one) and one.draft.name in awaited],
+            [one.draft.name for one in free if not is_task(one) and not speakers[one.draft.name]], settled)
 
     @staticmethod
     def is_woken(one: QuadletContainer) -> bool:
@@ -50,10 +78,11 @@ class Roles:
     def write(self) -> None:
         """Write what each container is into its draft, and the names by which they find each other."""
         for one in self.kept:
-            if one.draft.name in self._companions:
-                self._write_companion(one, self._companions[one.draft.name])
-            elif one.draft.name in self._tasks:
-                self._write_task(one, self._tasks[one.draft.name])
+            role = self._roles.get(one.draft.name)
+            if role is not None and role.companion_of:
+                self._write_companion(one, role)
+            elif role is not None:
+                self._write_task(one, role.before)
         self._names()
         for one in self.kept:
             if self.is_woken(one):
@@ -61,100 +90,59 @@ class Roles:
 
     # --- ports -------------------------------------------------------------------------------------------------
 
-    def _find_ports(self, one: QuadletContainer) -> None:
+    def _find_ports(self, one: QuadletContainer, named: Mapping[str, _Names]) -> None:
         """Find the port of a container that publishes none in what its file says, or others say of it."""
         values = one.draft.values
         if self.is_woken(one) or one.run.network or one.shares is not None or is_task(one):
             return
         image = references.parsed(values.get("image", "")).name
-        found = (health_checks.ports(values.get("ready", {}).get("exec", [])) or list(self._spoken_of(one)) or
-                 ([ports.WELL_KNOWN[image]] if image in ports.WELL_KNOWN else []))
+        found = (health_checks.ports(values.get("ready", {}).get("exec", []))
+                 or [port for network in sorted(one.networks) for port in named[network].ports(one)]
+                 or ([ports.WELL_KNOWN[image]] if image in ports.WELL_KNOWN else []))
         if found:
             values["expose"] = [str(port) for port in dict.fromkeys(found)]
             one.draft.remark("expose", "It publishes none; it listens there by its health check, what others say of it, or its "
                                        "image.")
 
-    def _spoken_of(self, one: QuadletContainer) -> Iterator[int]:
-        for other in self._speakers(one):
-            for name in one.names:
-                yield from (int(number) for number in re.findall(rf"(?<![\w.-]){re.escape(name)}:([0-9]{{1,5}})(?![0-9])",
-                                                                 _words(other)) if 0 < int(number) < 65536)
-
-    def _speakers(self, one: QuadletContainer) -> list[QuadletContainer]:
-        """Return the others in a container's networks that may speak of it."""
-        spoken = re.compile("|".join(rf"(?<![\w.-]){re.escape(name)}(?![\w-])" for name in one.names))
-        return [other for other in self.kept
-                if other is not one and other.networks & one.networks and spoken.search(_words(other))]
-
     # --- what nothing connects to ------------------------------------------------------------------------------
 
-    def _has_a_role(self, one: QuadletContainer) -> bool:
-        """Take a container without a port for a task or a companion, where the files say of whom."""
-        if one.run.network in ("host", "none"):
-            return False
-        dependents = [other for other in self.kept if other is not one
-                      and any(needed is one and where.key in STRONG for needed, where in self._needed(other))]
-        if is_task(one):
-            if dependents:
-                self._tasks[one.draft.name] = dependents
-            return bool(dependents)
-        if one.shares is not None:
-            companion_of = [one.shares]
-        elif self._speakers(one):
-            return False  # a server whose port is not known
-        else:
-            companion_of = [other for other in dependents if self.is_woken(other)] or self._accompanied(one)
-        if companion_of:
-            self._companions[one.draft.name] = companion_of
-        return bool(companion_of)
-
-    def _accompanied(self, one: QuadletContainer) -> list[QuadletContainer]:
-        """Return with whom a container runs that needs others, and no other one it: those that clients of the host reach."""
-        direct = self._reached([one], depth=1)
-        fronts = [other for other in self.kept if "ports" in other.draft.values and other is not one]
-        needed = self._reached([one])
-        return [] if not direct else ([other for other in fronts if other in direct]
-                                      or [other for other in fronts if other not in needed])
-
-    def _reached(self, start: Sequence[QuadletContainer], depth: int = 1000) -> list[QuadletContainer]:
-        found: list[QuadletContainer] = []
-        left = list(start)
-        while left and depth:
-            left = [other for one in left for other, where in self._needed(one) if where.key in STRONG and other not in found]
-            found += left
-            depth -= 1
-        return found
-
-    def _write_companion(self, one: QuadletContainer, companion_of: Sequence[QuadletContainer]) -> None:
+    def _write_companion(self, one: QuadletContainer, role: Attendance) -> None:
         values = one.draft.values
-        values["companion_of"] = [other.draft.name for other in companion_of]
-        awaiting = [other.draft.name for other in companion_of if any(needed is one for needed, _ in self._needed(other))]
-        if awaiting and one.shares is None:
-            values["before"] = awaiting
+        values["companion_of"] = list(role.companion_of)
+        if role.before:
+            values["before"] = list(role.before)
         if "exec" not in (ready := values.pop("ready", {})) and "healthcheck" not in ready and "log" not in ready:
             ready = {}
         values |= {"ready": ready} if ready else {}
-        one.draft.note(one.unit.path, "companion", f"nothing connects to it: it runs while {' or '.join(values['companion_of'])} "
-                                                   "is awake")
+        runs = f"it runs while {' or '.join(role.companion_of)} is awake"
+        if any(name not in self._roles for name in role.before):
+            one.draft.note(one.unit.path, "companion", f"no port of it is known, so nothing can connect to it, and {runs}; if it "
+                           "has one, write ExposeHostPort=", Weight.LOSS)
+        else:
+            one.draft.note(one.unit.path, "companion", f"nothing connects to it: {runs}")
 
-    def _write_task(self, one: QuadletContainer, before: Sequence[QuadletContainer]) -> None:
+    def _write_task(self, one: QuadletContainer, before: Sequence[str]) -> None:
         values = one.draft.values
         values.pop("ready", None)
-        values |= {"task": True, "before": [other.draft.name for other in before]}
+        values |= {"task": True, "before": list(before)}
         one.draft.note(one.unit.path, "[Service] Type=oneshot", "a task that runs to its end: once for each version, before "
-                       f"{' and '.join(values['before'])}; write when = \"wake\" where it has to run at each wake")
+                       f"{' and '.join(before)}; write when = \"wake\" where it has to run at each wake")
 
     # --- dependencies ------------------------------------------------------------------------------------------
 
     def require(self) -> None:
         """Write what each container requires."""
+        self._helpers: dict[str, list[str]] = {}
+        for helper, role in self._roles.items():
+            for name in role.companion_of or role.before:
+                self._helpers.setdefault(name, []).append(helper)
         arrived = {one.draft.name: one for one in self.kept}
         for one in self.kept:  # without the container whose network it has, it has none to start in
             if one.shares is not None and "companion_of" not in one.draft.values:
                 one.draft.add("requires", one.shares.draft.name)
         for is_order in (False, True):
             for one in self.kept:
-                for other, where in self._needed(one):
+                for other, where in self._needed[one.draft.name]:
                     if (where.key == "After") is is_order:
                         self._require(one, other, where, arrived)
 
@@ -179,17 +167,20 @@ class Roles:
             if name not in seen and name in arrived:
                 seen.add(name)
                 left += arrived[name].draft.values.get("requires", ())
-                left += [helper for helper, services in {**self._companions, **self._tasks}.items()
-                         if any(service.draft.name == name for service in services)]
+                left += self._helpers.get(name, ())
         return False
 
     # --- names -------------------------------------------------------------------------------------------------
 
     def _names(self) -> None:
         """Let the containers of one network find each other."""
+        members: dict[str, list[QuadletContainer]] = {}
         for one in self.kept:
-            users = [other for other in self.kept if other is not one and other.networks & one.networks
-                     and not other.run.network and other.shares is None]
+            for network in one.networks:
+                members.setdefault(network, []).append(one)
+        for one in self.kept:
+            users = list({other.draft.name: other for network in sorted(one.networks) for other in members[network]
+                          if other is not one and not other.run.network and other.shares is None}.values())
             inside = ports.inside(one.draft.values)
             if not self.is_woken(one) or one.run.network or one.shares is not None or not inside or not users:
                 continue
@@ -211,5 +202,26 @@ def is_task(one: QuadletContainer) -> bool:
     return one.unit.last("Service", "Type").lower() == "oneshot"
 
 
-def _words(one: QuadletContainer) -> str:
-    return "\n".join([*one.draft.values.get("env", {}).values(), *one.draft.values.get("command", ())])
+
+class _Names:
+    """Who of a network speaks of whom, and of which ports."""
+
+    def __init__(self, members: Sequence[QuadletContainer], words: Mapping[str, str]) -> None:
+        wanted = {name for one in members for name in one.names}
+        self._speakers: dict[str, set[str]] = {}
+        self._ports: dict[str, list[tuple[str, int]]] = {}
+        for one in members:
+            for match in _NAME.finditer(words[one.draft.name]):
+                if match[1] in wanted:
+                    self._speakers.setdefault(match[1], set()).add(one.draft.name)
+                    if match[2] and 0 < int(match[2]) < 65536:
+                        self._ports.setdefault(match[1], []).append((one.draft.name, int(match[2])))
+
+    def speakers(self, one: QuadletContainer) -> set[str]:
+        """Return the declared names of those that speak of a container."""
+        found = set[str]().union(*(self._speakers.get(name, ()) for name in one.names))
+        return found - {one.draft.name}
+
+    def ports(self, one: QuadletContainer) -> list[int]:
+        """Return the ports of a container of which others speak."""
+        return [port for name in one.names for speaker, port in self._ports.get(name, ()) if speaker != one.draft.name]

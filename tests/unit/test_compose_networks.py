@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +415,17 @@ def test_of_workers_that_wait_for_each_other_none_is_told_as_a_risk(tmp_path: Pa
 """)
     assert found["worker"]["companion_of"] == found["beat"]["companion_of"] == ["web"], "one of beat's would keep web awake"
     assert "nothing connects to it: it runs while web is awake" in told and "no port of it is known" not in told
+
+
+@pytest.mark.parametrize("depends", [lambda number: "web", lambda number: f"w{number - 1}" if number else "web",
+                                     lambda number: f"w{number + 1}" if number < 498 else "web"])
+@pytest.mark.parametrize("ports", ["ports: ['80:80']", "restart: always"])
+def test_hundreds_of_workers_take_no_time(tmp_path: Path, depends: Callable[[int], str], ports: str) -> None:
+    services = "".join(f"  w{number}: {{image: 'w:1', depends_on: [{depends(number)}]}}\n" for number in range(499))
+    start = time.process_time()
+    try:
+        found, _ = project(tmp_path, f"services:\n  web: {{image: 'w:1', {ports}}}\n{services}")
+        assert len(found) == 500
+    except OndemandError:
+        assert "ports" not in ports
+    assert time.process_time() - start < 2

@@ -469,3 +469,14 @@ def test_a_large_project_on_one_network_takes_no_time(tmp_path: Path) -> None:
     start = time.process_time()
     quadlet_project.read(str(tmp_path))
     assert time.process_time() - start < 4
+
+
+@pytest.mark.parametrize("is_chain", [False, True])
+def test_hundreds_of_workers_take_no_time(tmp_path: Path, is_chain: bool) -> None:
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=80:80\n")
+    for number in range(400):
+        needed = f"w{number - 1}" if is_chain and number else "web"
+        (tmp_path / f"w{number}.container").write_text(f"[Unit]\nRequires={needed}.service\n{HEAD}")
+    start = time.process_time()
+    found, _ = quadlet_project.read(str(tmp_path))
+    assert len(found) == 401 and time.process_time() - start < 2
