@@ -49,7 +49,8 @@ def init_command(report: Report, image: str, output: Path | None, force: bool, o
 @click.option("--container", metavar="NAME", help="Import a container of this machine's Docker engine instead of FILE.")
 @OUTPUT
 @FORCE
-@click.option("--allow-outside", is_flag=True, help="Also read files outside FILE's directory that FILE names.")
+@click.option("--allow-outside", is_flag=True, help="Also read files outside FILE's directory that FILE names, or that "
+              "links in DIRECTORY lead to.")
 @click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Import services of this Compose profile, and those "
               "without one; may be repeated. All services by default.")
 @click.option("--offline", is_flag=True, help="Do not ask a Docker engine which ports an image exposes.")

@@ -61,7 +61,7 @@ class Roles:
                                if where.key in STRONG and other.draft.name in by_name] for name in by_name}
         settled = {one.draft.name: Attendance((), (one.shares.draft.name,)) for one in silent
                    if one.shares is not None and one.shares.draft.name in by_name and not is_task(one)}
-        free = [one for one in silent if one.shares is None and one.run.network not in ("host", "none")]
+        free = [one for one in silent if one.shares is None and one.run.network in ("", "host", "none")]
         awaited = {name for needed in dependencies.values() for name in needed}  # another oneshot may be a timer's
         speakers = {one.draft.name: any(named[network].speakers(one) & by_name.keys() for network in one.networks)
                     for one in free}

@@ -25,7 +25,9 @@ REFUSED = ["--pid=service:app", "--uts=x", "--userns=foo", "--cgroupns=x", "--me
            "--ulimit=foo=1", "--add-host=a", "--add-host=a:b", "--dns=1.2.3", "--sysctl=foo=1", "--sysctl=net.x",
                "--env==x", "--label=",
            "--security-opt=foo", "--mount=type=bind,src=/a", "--publish=abc", "--publish=80:80:80:80", "--expose=abc",
-           "--mac-address=x", "--attach=foo", "--kernel-memory=x"]
+           "--mac-address=x", "--attach=foo", "--kernel-memory=x",
+           "--device-cgroup-rule=c", "--device-read-bps=/dev/sda", "--device-write-iops=/dev/sda:x", "--blkio-weight-device=x",
+           "--stop-timeout=x", "--link=a:b:c", "--storage-opt=size"]
 OF_PODMAN = ["--userns=keep-id", "--pid=private", "--cgroupns=ns:/x", "--ulimit=host", "--dns=none", "--health-interval=disable"]
 TAKEN = ["--pid=host", "--pid=container:x", "--uts=host", "--userns=host", "--cgroupns=private", "--memory=512MB",
     "--memory=1.5g",
@@ -35,7 +37,9 @@ TAKEN = ["--pid=host", "--pid=container:x", "--uts=host", "--userns=host", "--cg
          "--security-opt=no-new-privileges", "--security-opt=no-new-privileges:true", "--security-opt=label:disable",
          "--mount=type=tmpfs,dst=/x", "--mount=target=/x", "--publish=80", "--publish=127.0.0.1::80", "--publish=[::1]:80:80/udp",
          "--publish=80-82:90-92", "--expose=80-90/tcp", "--mac-address=02:42:AC:11:00:02", "--attach=STDOUT", "--volume=/x",
-         "--volume=a:/x:ro", "--tmpfs=/x:size=64m"]
+         "--volume=a:/x:ro", "--tmpfs=/x:size=64m",
+         "--device-cgroup-rule=c 226:* rwm", "--device-cgroup-rule=a *:* r", "--device-read-bps=/dev/sda:1mb",
+         "--device-write-iops=/dev/sda:10", "--blkio-weight-device=/dev/sda:20", "--stop-timeout=5", "--link=a:b"]
 
 
 @pytest.mark.parametrize("suite", SUITES)

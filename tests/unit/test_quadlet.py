@@ -480,3 +480,12 @@ def test_hundreds_of_workers_take_no_time(tmp_path: Path, is_chain: bool) -> Non
     start = time.process_time()
     found, _ = quadlet_project.read(str(tmp_path))
     assert len(found) == 401 and time.process_time() - start < 2
+
+
+def test_a_worker_in_the_host_s_network_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "web.container").write_text(f"{HEAD}PublishPort=80:80\n")
+    (tmp_path / "guard.container").write_text(f"[Unit]\nRequires=web.service\n{HEAD}Network=host\n")
+    found, _ = imported(tmp_path)
+    assert found["guard"]["companion_of"] == ["web"] and found["guard"]["create_args"] == ["--network=host"]
+    out = tmp_path / "x.toml"
+    assert run(tmp_path, "-o", out).exit_code == 0 and len(read([str(out)])) == 2
