@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -17,6 +18,7 @@ import process
 import pytest
 from click.testing import CliRunner
 from engines import docker
+from fake_docker import FakeDocker
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -171,8 +173,9 @@ def test_the_docker_command_has_no_terminal_of_its_own(tmp_path: Path, monkeypat
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
-        with pytest.raises(process.Failure, match="^it failed: Error: no$"):
-            docker.Docker().command(["create"], "it failed")
+        with (contextlib.closing(FakeDocker(tmp_path)) as engine,
+              pytest.raises(process.Failure, match="^it failed: Error: no$")):
+            docker.Docker(engine.path).command(["create"], "it failed")
     printed = os.read(leader, 10000).decode()
     os.close(leader)
     assert "Pulling \\x1b]0;owned\\x07\r\n" in printed and "\x1b" not in printed
