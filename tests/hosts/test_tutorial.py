@@ -21,3 +21,11 @@ def test_the_tutorials_commands_print_what_it_says(trixie: Machine, tmp_path: Pa
             printed = trixie.sh(f"cd /root && {step.command}")
             assert not step.prints or printed.splitlines() == list(step.prints), step.command
     assert trixie.sh("docker ps --all --quiet") == ""
+
+
+def test_after_the_page_on_uninstalling_nothing_is_left(trixie: Machine, tmp_path: Path) -> None:
+    trixie.apt_install(built(tmp_path, DECLARATION + 'volumes = ["nginx-data:/data"]\n')["deb/nginx"])
+    for step in typed(DOCS / "uninstall.md"):
+        printed = trixie.sh(f"cd /root && {step.command}")
+        assert not step.prints or printed.splitlines() == list(step.prints), step.command
+    assert step.command.startswith("find ") and printed == ""
