@@ -39,6 +39,7 @@ class Mounted:
             return
         seen = 0
         for top, directories, names in os.walk(source):
+            seen += len(directories)
             directories.sort()
             for name in sorted(names):
                 seen += 1
