@@ -182,6 +182,11 @@ class Container:
         return "adopt" if self.unit else "container"
 
     @property
+    def place(self) -> str:
+        """The dotted path of that table."""
+        return f"{self.table}.{self.name}"
+
+    @property
     def pauses(self) -> bool:
         """Whether the container sleeps paused, not stopped."""
         return self.idle is not None and self.idle_action == "pause"

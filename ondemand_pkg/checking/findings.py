@@ -27,16 +27,21 @@ _VARIABLE = re.compile(r"\$\{[A-Za-z_]|^\$[A-Z_][A-Z0-9_]*$")  # others are more
 # Of the protocols whose server speaks first.
 _SPEAKS_FIRST = {21: "FTP", 22: "SSH", 23: "Telnet", 25: "SMTP", 110: "POP3", 119: "NNTP", 143: "IMAP", 587: "SMTP",
                  3306: "MySQL", 5900: "VNC"}
+_OF_UNITS = {"readiness-by-port": 'write ready = { http = "/healthz" }'}  # what to do where there is no image
 PAGE = "docs/rules.md"
 
 
 @frozen
 class Finding:
-    """What a rule found, and what to do about it; ``line`` counts from 1, ``of_key`` is a key that is not the rule's own."""
+    """What a rule found, and what to do about it.
+
+    ``line`` counts from 1, ``place`` is the path of the table, and ``of_key`` a key that is not the rule's own.
+    """
 
     path: str
     line: int
     container: str
+    place: str
     rule: Rule
     finding: str
     remedy: str
@@ -50,7 +55,7 @@ class Finding:
     @property
     def key(self) -> str:
         """The dotted path of the key that it points at."""
-        return f"container.{self.container}.{self.of_key or self.rule.key}"
+        return f"{self.place}.{self.of_key or self.rule.key}"
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.key}: {self.message} [{self.rule.name}]"
@@ -72,8 +77,9 @@ def findings(declared: Sequence[Declared]) -> list[Finding]:
 def _finding(one: Declared, name: str, what: str, key: str = "") -> Iterator[Finding]:
     rule = RULES[name]
     if name not in one.container.silence:
-        remedy = rule.remedy.replace("NAME.env", f"{one.container.name}.env")
-        yield Finding(one.path, one.line(key or rule.key), one.container.name, rule, what, remedy, key)
+        remedy = _OF_UNITS.get(name, rule.remedy) if one.container.unit else rule.remedy
+        remedy = remedy.replace("NAME.env", f"{one.container.name}.env")
+        yield Finding(one.path, one.line(key or rule.key), one.container.name, one.container.place, rule, what, remedy, key)
 
 
 def _of_one(container: Container) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,7 @@ def _refuse_clashes(declared: Iterable[Declared]) -> None:
     for one in declared:
         first = known.setdefault(object_name(one.container.name), one)
         if first is not one:
-            faults.append(Fault(one.path, one.line(""), f"container.{one.container.name}",
+            faults.append(Fault(one.path, one.line(""), one.container.place,
                                 f'its objects would be called "{object_name(one.container.name)}", like those of the container '
                                 f"{first.container.name!r} ({first.path}:{first.line('')})", "rename one of them"))
     if faults:

@@ -58,7 +58,7 @@ def raised(root: Path, older_than: str, paths: Sequence[str]) -> list[Container]
         try:
             release = _next_release(root, state, one.container, older_than)
         except ValueError as error:
-            faults.append(Fault(one.path, one.line("version"), f"container.{one.container.name}", str(error)))
+            faults.append(Fault(one.path, one.line("version"), one.container.place, str(error)))
         else:
             if release is not None:
                 due.append(_Due(one, release))
@@ -106,25 +106,25 @@ def _changed(path: str, due: Sequence[_Due], declared: Sequence[Declared]) -> st
     """Return the text of a declaration with raised releases; raises DeclarationError where it can't be changed line by line."""
     text = _text(path)
     wanted = tomllib.loads(text.removeprefix("\ufeff"))
-    containers: dict[str, Any] = wanted["container"]
+    tables: dict[str, Any] = {**wanted.get("container", {}), **wanted.get("adopt", {})}
     for one in due:
         name, line = one.declared.container.name, one.declared.line("release")
         if one.release == one.declared.container.release:
             continue
         shares = [other.container.name for other in declared if other.path == path
-                  and "release" not in containers[other.container.name]]
-        if "release" in containers[name]:
-            changed, table = _set(text, ("container", name), one.release), containers[name]
+                  and "release" not in tables[other.container.name]]
+        if "release" in tables[name]:
+            changed, table = _set(text, (one.declared.container.table, name), one.release), tables[name]
         elif "release" in wanted.get("package", {}) and {(other, one.release) for other in shares} == {
                 (other.declared.container.name, other.release) for other in due if other.declared.container.name in shares}:
             changed, table = _set(text, ("package",), one.release), wanted["package"]
             if table["release"] == one.release:
                 continue
         else:
-            changed, table = _added(text, name, one.release), containers[name]
+            changed, table = _added(text, (one.declared.container.table, name), one.release), tables[name]
         table["release"] = one.release
         if _parsed(changed) != wanted:
-            raise DeclarationError([Fault(path, line, f"container.{name}.release",
+            raise DeclarationError([Fault(path, line, f"{one.declared.container.place}.release",
                                           f"can't be raised automatically in this form; set release = {one.release} by hand, "
                                           "and build it")])
         text = changed
@@ -138,9 +138,9 @@ def _set(text: str, table: tuple[str, ...], release: int) -> str:
     return "\n".join(lines)
 
 
-def _added(text: str, name: str, release: int) -> str:
+def _added(text: str, table: tuple[str, ...], release: int) -> str:
     lines = text.split("\n")
-    number = KeyLines(text.removeprefix("\ufeff")).of("container", name)
+    number = KeyLines(text.removeprefix("\ufeff")).of(*table)
     end = "\r" if lines[number - 1].endswith("\r") else ""
     return "\n".join([*lines[:number], f"release = {release}{end}", *lines[number:]])
 

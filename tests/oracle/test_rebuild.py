@@ -34,11 +34,11 @@ ports = ["82:80"]
 """
 
 
-def published(site: Signer, directory: Path, releases: dict[str, str]) -> tuple[Path, Path]:
+def published(site: Signer, directory: Path, releases: dict[str, str], text: str = TEXT) -> tuple[Path, Path]:
     """Publish the declared containers, each as built by a release; return the repository and the declaration."""
     directory.mkdir(exist_ok=True)
     declaration = directory / "shop.toml"
-    declaration.write_bytes(TEXT.encode())
+    declaration.write_bytes(text.encode())
     paths = []
     for container in read([str(declaration)]):
         for format_ in FORMATS.values():
@@ -83,6 +83,13 @@ def test_a_release_that_all_share_is_raised_where_it_is(site: Signer, tmp_path: 
     root, declaration = published(site, tmp_path, {"web": "", "api": __version__, "new": ""})
     assert len(names(rebuild(site, root, declaration))) == 4
     assert declaration.read_bytes().decode() == TEXT.replace("release = 3 #", "release = 4 #")
+
+
+def test_an_adopted_service_is_raised_as_a_container_is(site: Signer, tmp_path: Path) -> None:
+    text = '[adopt.game]\nversion = "1"\nunit = "game.service"\nports = ["80:81"]\n'
+    root, declaration = published(site, tmp_path, {"game": ""}, text)
+    assert names(rebuild(site, root, declaration)) == ["ondemand-game_1-2_all.deb", "ondemand-game-1-2.noarch.rpm"]
+    assert declaration.read_text() == text.replace("[adopt.game]\n", "[adopt.game]\nrelease = 2\n")
 
 
 def test_what_cant_be_done_is_said_and_changes_nothing(site: Signer, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_stack_may_have_one_as_a_member(tmp_path: Path) -> None:
 def test_check_reports_what_is_of_any_service_and_nothing_of_images(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(GAME.replace(', "25565:25565/udp"', ""))
     (found,) = findings(reader.read_declared([str(tmp_path / "a.toml")]))
-    assert (found.rule.name, found.line) == ("readiness-by-port", 1)
+    assert (found.rule.name, found.line, found.key) == ("readiness-by-port", 1, "adopt.game.ready")
 
 
 def test_another_unit_or_address_counts_from_the_next_wake_on_and_recreates_nothing(tmp_path: Path) -> None:
