@@ -279,6 +279,15 @@ class Container:
         return (*((self.door_unit,) if self.has_door else ()), *((self.timer_unit,) if self.wakes else ()))
 
     @property
+    def closed_by_upgrade(self) -> tuple[str, ...]:
+        """Those of them that an upgrade stops and starts again.
+
+        A relay that waits for data would not see a door that is opened later, and has accepted clients who may be about to
+        speak: both go on.
+        """
+        return tuple(unit for unit in self.with_socket if not (self.attends and unit == self.door_unit))
+
+    @property
     def container_name(self) -> str:
         """The container's name at the engine."""
         return self.unit_stem

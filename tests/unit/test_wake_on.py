@@ -64,17 +64,17 @@ def test_what_every_connection_wakes_is_as_it_was(tmp_path: Path, key: str) -> N
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_an_upgrade_ends_a_relay_that_waits_for_data_before_the_door_closes_and_one_that_has_a_container_never(
-    tmp_path: Path, name: str,
-) -> None:
-    texts = scripts(declared(tmp_path, WEB + PORTS + DATA), FORMATS[name])
-    for script, door in (("prerm" if name == "deb" else "preun", "systemctl stop ondemand-web-container.socket"),
-                         ("postinst" if name == "deb" else "posttrans", "systemctl start ondemand-web-container.socket")):
-        asks = "case $(systemctl is-active ondemand-web-container.service 2>/dev/null) in\n"
-        ends = "inactive | failed | unknown) systemctl stop ondemand-web.service ondemand-web-container.socket >/dev/null 2>&1 "
-        assert texts[script].index(asks) < texts[script].index(ends) < texts[script].rindex(door)
-    others = scripts(declared(tmp_path, WEB + PORTS), FORMATS[name])
-    assert not [text for text in others.values() if "case $(systemctl is-active" in text]
+@pytest.mark.parametrize("timer", ["", 'wake_at = "08:00"\n'])
+def test_an_upgrade_leaves_a_relay_that_waits_for_data_its_door(tmp_path: Path, name: str, timer: str) -> None:
+    def stopped(key: str) -> list[str]:
+        script = scripts(declared(tmp_path, WEB + PORTS + key + timer), FORMATS[name])["prerm" if name == "deb" else "preun"]
+        before = re.findall(r"systemctl stop (.*?) >/dev/null", script.rpartition("\nelse\n")[2] if "\nelse\n" in script else "")
+        return [unit for units in before for unit in units.split()]
+
+    timers = ["ondemand-wake@web.timer"] if timer else []
+    assert stopped(DATA) == timers and stopped("") == ["ondemand-web-container.socket", *timers]
+    start = scripts(declared(tmp_path, WEB + PORTS + DATA), FORMATS[name])["postinst" if name == "deb" else "posttrans"]
+    assert "systemctl start ondemand-web-container.socket" in start and "restart ondemand-web-container.socket" not in start
 
 
 @pytest.mark.parametrize(("text", "message"), [
