@@ -280,12 +280,8 @@ class Container:
 
     @property
     def closed_by_upgrade(self) -> tuple[str, ...]:
-        """Those of them that an upgrade stops and starts again.
-
-        A relay that waits for data would not see a door that is opened later, and has accepted clients who may be about to
-        speak: both go on.
-        """
-        return tuple(unit for unit in self.with_socket if not (self.attends and unit == self.door_unit))
+        """Those of them that an upgrade stops and starts: not the door of a relay that waits for data, which would see no new one."""
+        return self.with_socket[1:] if self.attends else self.with_socket
 
     @property
     def container_name(self) -> str:

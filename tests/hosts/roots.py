@@ -39,6 +39,7 @@ SERVERS = Path(__file__).parent / "servers"
 IMAGES = {
     "nginx:1.27": (["nginx-light"], ['CMD ["nginx","-g","daemon off;"]', "EXPOSE 80"]),
     "servers:1": (["python3"], ['ENTRYPOINT ["python3","-u"]', 'CMD ["/servers/show.py"]', "EXPOSE 80"]),
+    "redis:7": (["redis-server", "redis-tools"], ["EXPOSE 6379"]),
     # Servers and their own clients, each of which a test names as the command.
     "many:1": (["nginx-light", "wrk", "redis-server", "redis-tools", "postgresql", "memcached", "libmemcached-tools",
                 "openssh-server", "openssh-client", "python3-websockets"], []),

@@ -1,13 +1,17 @@
-"""A Compose project, brought up by docker-compose and, imported, as packages: the containers are alike, and so is the answer.
+"""Compose projects, brought up by docker-compose and, imported, as packages: the containers are alike, and so are the answers.
 
-The differences that are left are those that docs/commands.md tells.  On Debian 12 and 13, as .deb and as .rpm.
+The differences that are left are those that docs/commands.md tells.  On Debian 12, as .deb and as .rpm, on Debian 13 and testing.
+Each host takes the projects one after the other: one here, whose containers are compared, and those of ``projects``.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +65,44 @@ OWN_WAY = {"PortBindings", "NetworkMode", "RestartPolicy", "ExtraHosts", "LogCon
 # The same, written otherwise: Compose sends `null` where the docker command sends `[]`, and Mounts tells the volumes.
 WRITTEN_OTHERWISE = {"Binds", "Mounts", "VolumesFrom", "Links"}
 
+PROJECTS = Path(__file__).parent / "projects"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project of ``PROJECTS``: what its clients ask, one after the other and then at once, and what must be in the answers."""
+
+    images: tuple[str, ...]
+    asked: tuple[tuple[str, ...], ...]
+    at_once: tuple[tuple[str, ...], ...]
+    answers: tuple[str, ...]
+    awake: set[str]
+
+
+# Both end as they begin: asked again, they answer the same.
+SERVED = {
+    # A front, a Redis that it reaches by name, a worker without a port, and a migration before the front.
+    "shop": Project(
+        ("redis:7",),
+        (("http://127.0.0.1:8081/",), ("http://127.0.0.1:8081/order?tea",), ("http://127.0.0.1:8081/nothing",)),
+        tuple((f"http://127.0.0.1:8081/order?cup-{number}",) for number in range(10)),
+        ('{"schema": "7", "migrations": "1", "uid": 1000}', '"sent with $care: TEA"', "404 no such shelf"),
+        {"front", "cache", "worker"}),
+    # nginx before two services with one inside port, by a name and by an alias; a health check, env_file and a named volume.
+    "colours": Project(
+        (),
+        (("http://127.0.0.1:8082/green/a?b=c",), ("http://127.0.0.1:8082/blue",),
+         ("--data", "other", "http://127.0.0.1:8082/blue/kept"), ("http://127.0.0.1:8082/blue",),
+         ("--data", "first", "http://127.0.0.1:8082/blue/kept"), ("http://127.0.0.1:8082/red",)),
+        tuple((f"http://127.0.0.1:8082/{('blue', 'green')[number % 2]}/{number}",) for number in range(10)),
+        ('{"path": "/green/a?b=c", "kept": null, "COLOUR": "green", "MOTTO": null, "BOTH": null, "EMPTY": null}',
+         '{"path": "/blue", "kept": "first", "COLOUR": "blue", "MOTTO": "as the sky", "BOTH": "of the service", "EMPTY": ""}',
+         '"kept": "other"'),
+        {"gate", "blue", "green"}),
+}
+ASLEEP = ("systemctl stop 'ondemand-*-container.service'; "
+          "for i in $(seq 100); do docker ps --quiet | grep -q . || exit 0; sleep 0.1; done; docker ps; exit 1")
+
 
 @dataclass
 class Both:
@@ -72,31 +114,38 @@ class Both:
     answers: list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=["bookworm-rpm", "bookworm-deb", "trixie-rpm", "trixie-deb"])
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+@pytest.fixture(scope="module", params=["bookworm-rpm", "bookworm-deb", "trixie-rpm", "forky-deb"])
+def host(request: pytest.FixtureRequest) -> Iterator[Manager]:
+    """A host with Debian's docker-compose."""
     need(*TOOLS, root=True)
     suite, kind = request.param.split("-")
+    with unbooted(suite) as machine:
+        machine.chroot("sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends docker-compose")
+        machine.boot()
+        yield Manager(machine, kind)
+
+
+@pytest.fixture(scope="module")
+def both(host: Manager, tmp_path_factory: pytest.TempPathFactory) -> Both:
     directory = tmp_path_factory.mktemp("import") / "site"
     directory.mkdir()
     file = directory / "compose.yaml"
     file.write_text(COMPOSE)
     drafts, notes = origins.read(str(file), {})
     packages = built(directory, draft.text(drafts, "compose.yaml", notes))
-    with unbooted(suite) as machine:
-        machine.chroot("sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends docker-compose")
-        machine.boot()
-        machine.write("/srv/site/compose.yaml", COMPOSE)
-        machine.write("/srv/nginx.conf", NGINX_CONF)
-        compose = "cd /srv/site && docker-compose --file compose.yaml "
-        machine.sh(compose + "up --detach 2>&1")
-        machine.until_answered("http://127.0.0.1:8080/")
-        answers = [ask(machine)]
-        by_compose = {name: machine.inspect(machine.sh(f"{compose} ps --quiet {name}").strip()) for name in ("web", "app")}
-        machine.sh(compose + "down 2>&1")
-        Manager(machine, kind).install(packages[f"{kind}/app"], packages[f"{kind}/web"])
-        answers.append(ask(machine))
-        by_package = {name: machine.inspect(f"ondemand-{name}") for name in ("web", "app")}
-        yield Both(machine, by_compose, by_package, answers)
+    machine = host.machine
+    machine.write("/srv/site/compose.yaml", COMPOSE)
+    machine.write("/srv/nginx.conf", NGINX_CONF)
+    compose = "cd /srv/site && docker-compose --file compose.yaml "
+    machine.sh(compose + "up --detach 2>&1")
+    machine.until_answered("http://127.0.0.1:8080/")
+    answers = [ask(machine)]
+    by_compose = {name: machine.inspect(machine.sh(f"{compose} ps --quiet {name}").strip()) for name in ("web", "app")}
+    machine.sh(compose + "down 2>&1")
+    host.install(packages[f"{host.kind}/app"], packages[f"{host.kind}/web"])
+    answers.append(ask(machine))
+    by_package = {name: machine.inspect(f"ondemand-{name}") for name in ("web", "app")}
+    return Both(machine, by_compose, by_package, answers)
 
 
 def ask(machine: Machine) -> dict[str, Any]:
@@ -156,3 +205,42 @@ def test_a_container_that_compose_made_is_imported_as_the_same(both: Both) -> No
     assert values["env"] == {"PORTS": "8000", "GREETING": 'say "hi" you', "EMPTY": ""} and values["labels"] == {"team": "web"}
     # The limit of processes is not among them: without its cgroup controller the engine of a test host forgets it.
     assert {"--init", "--hostname=apphost", "--shm-size=33554432"} <= set(values["create_args"])
+
+
+def answers_of(machine: Machine, project: Project) -> list[str]:
+    """Return what each client is answered, headers included, without the time."""
+    def client(asked: tuple[str, ...]) -> str:
+        said = machine.run("curl", "-sS", "--include", "--max-time", "60", *asked).stdout
+        return "\n".join(line for line in said.splitlines() if not line.startswith("Date: "))
+
+    with ThreadPoolExecutor(len(project.at_once)) as clients:
+        return [*map(client, project.asked), *clients.map(client, project.at_once)]
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_the_same_clients_get_the_same_answers_from_compose_and_from_packages(host: Manager, name: str, tmp_path: Path) -> None:
+    machine, project, directory = host.machine, SERVED[name], tmp_path / name
+    machine.sh(ASLEEP)  # what the projects before have left awake
+    for image in project.images:
+        machine.import_image(image)
+    shutil.copytree(PROJECTS / name, directory, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in directory.iterdir():
+        machine.write(str(path), path.read_text())  # on the host where they are here, for their paths are in the packages
+    drafts, notes = origins.read(str(directory / "compose.yaml"), {})
+    made = built(tmp_path, draft.text(drafts, "compose.yaml", notes))
+    packages = {key.partition("/")[2]: path for key, path in made.items() if key.startswith(f"{host.kind}/")}
+
+    compose = f"cd {directory} && docker-compose "
+    machine.sh(compose + "up --detach 2>&1")
+    machine.until_answered(project.asked[0][-1])
+    answers_of(machine, project)
+    by_compose = answers_of(machine, project)
+    assert all(any(wanted in answer for answer in by_compose) for wanted in project.answers), by_compose
+    machine.sh(compose + "down 2>&1")
+
+    host.install(*packages.values())
+    assert answers_of(machine, project) == by_compose, "what wakes them, and what they keep"
+    running = set(machine.sh("docker ps --format '{{.Names}}'").replace("ondemand-", "").split())
+    assert running == project.awake
+    machine.sh(ASLEEP)
+    assert answers_of(machine, project) == by_compose, "after a sleep"
