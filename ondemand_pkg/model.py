@@ -280,7 +280,7 @@ class Container:
 
     @property
     def closed_by_upgrade(self) -> tuple[str, ...]:
-        """Those of them that an upgrade stops and starts: not the door of a relay that waits for data, which would see no new one."""
+        """Those of them that an upgrade stops and starts; a relay that waits for data would see no new door."""
         return self.with_socket[1:] if self.attends else self.with_socket
 
     @property
