@@ -5,7 +5,7 @@ Usage: container create|wake|stop|leave|remove
   create  create the container unless it exists as declared (for maintainer scripts)
   wake    the same while a client waits (for run, which then starts it)
   stop    stop it if it is still running (for ExecStopPost=)
-  leave   let it be as it is, if it is not this package's, and end what watches it (for maintainer scripts)
+  leave   from now on stop it no more, if it is not this package's (for maintainer scripts, before a removal)
   remove  remove it; its image and volumes are kept (for maintainer scripts)
 
 Knows what the package declares of its container (container.json beside this file), what the administrator adds in
@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 
-import programs
 from declared import keep_from_everybody, read_environment, refuse_other_encodings, specification
 from engines import EngineDown, EngineError, Wanted, chosen
 from linked import clashes, hosts
@@ -270,9 +269,6 @@ def leave(engine: "Engine") -> "int":
     if not engine.makes and os.path.isdir("/run/systemd/system"):
         os.makedirs(STATE, exist_ok=True)
         open(LEAVE, "w").close()
-        # Asked to end, `run` would have it stopped.
-        programs.wait(programs.start(["systemctl", "kill", "--kill-who=main", "--signal=KILL", UNITS + "-container.service"],
-                                     os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)))
     return 0
 
 

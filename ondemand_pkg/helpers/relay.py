@@ -114,8 +114,7 @@ def main(argv: "Sequence[str]") -> "int":
     if of_datagrams:
         from carriers import datagrams  # only who declares it pays for it
 
-        of_stream = who
-        who = lambda client, otherwise: datagrams.who_and_since(client, otherwise, of_stream)  # noqa: E731
+        who = datagrams.who_by(who)
         for listener in of_streams:  # the option of a socket unit is for all of its sockets
             if listener.socket.family != _socket.AF_UNIX:
                 listener.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)

@@ -100,6 +100,8 @@ class Run:
                 self.life.happen(LISTENS)
         while True:
             self.attend(vigil)
+            if self.life.state == ENDED:
+                return 0  # the workload is left as it is
             if vigil.is_dead():
                 self.hear_all()
                 self.refuse_loss(vigil)

@@ -246,6 +246,9 @@ class Life(Machine):
 
     def stop_again(self) -> "None":
         self.next_stop = None
+        if self.engine.is_left():
+            self.happen(GONE_SOON)
+            return
         try:
             self.stops.append(self.engine.begin_stop(self.workload))
         except EngineDown as error:

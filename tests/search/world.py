@@ -6,6 +6,7 @@ Knows what may happen next and what a client is owed; hides nothing of the units
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -211,7 +212,7 @@ class World:
     def actions(self) -> list[Action]:
         """Return what may happen next, the most usual first."""
         self.settle()
-        found: list[Action] = [(f"{process.name} goes on", lambda process=process: self.processes.go(process))  # type: ignore[misc]
+        found: list[Action] = [(f"{process.name} goes on", functools.partial(self.processes.go, process))
                                for process in self.processes.ready()]
         found += self.manager.actions()
         if self.engine.is_dead:

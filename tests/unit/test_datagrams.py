@@ -10,6 +10,7 @@ from typing import Any
 import own_sockets
 import pytest
 import udpcheck
+from carriers import clients
 from carriers import datagrams as helper
 from carriers.ends import Listener
 from loop import Loop
@@ -32,7 +33,7 @@ class Between:
         self.loop = Loop()
         self.seen: list[str] = []
         self.carrier = helper.Datagrams(self.loop, [Listener(inner, self.server.getsockname()[1])], timeout, allowed)
-        self.carrier.on_client = lambda client: self.seen.append(helper.who_and_since(client, 0.0)[0])
+        self.carrier.on_client = lambda client: self.seen.append(helper.who_by(clients.who_and_since)(client, 0.0)[0])
         self.carrier.on_wanted = lambda: self.seen.append("wanted")
         self.carrier.on_doubt = lambda: self.seen.append("doubt")
         self.carrier.on_answer = lambda: self.seen.append("answer")

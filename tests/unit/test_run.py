@@ -143,6 +143,21 @@ def test_a_waitport_that_has_done_its_work_may_end(host: Host, monkeypatch: pyte
     assert host.run(script, "--", "80") == 0
 
 
+def test_a_workload_that_is_left_as_it_is_is_not_stopped_with_its_service(
+    listening_host: Host, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = listening_host
+    monkeypatch.setattr("engines.Engine.is_left", lambda _: True)
+
+    def script(client: Any) -> None:
+        client.tell("listens")
+        until(client, "ready")
+        host.term()
+
+    assert host.run(script) == 0
+    assert host.engine.workload.is_running and "stop" not in host.engine.asked
+
+
 def test_an_engine_that_came_back_is_asked_again_to_stop_the_container(
     listening_host: Host, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

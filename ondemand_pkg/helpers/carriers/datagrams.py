@@ -293,12 +293,15 @@ class Datagrams(Carrier):
             self.loop.closed(descriptor)
 
 
-def who_and_since(client: "Held", otherwise: "float",
-                  of_streams: "Callable[[Socket, float], Tuple[str, float]]" = clients.who_and_since) -> "Tuple[str, float]":
-    """Return who a client is, and since when it waits; of datagrams that is not known, and ``otherwise`` stands for it."""
-    if not isinstance(client, Session):
-        return of_streams(client, otherwise)
-    return clients.plain(str(client.peer[0])), otherwise
+def who_by(of_streams: "Callable[[Socket, float], Tuple[str, float]]") -> "Callable[[Held, float], Tuple[str, float]]":
+    """Return what tells who a client is, and since when it waits; of datagrams that is not known, a default stands for it."""
+
+    def who_and_since(client: "Held", otherwise: "float") -> "Tuple[str, float]":
+        if not isinstance(client, Session):
+            return of_streams(client, otherwise)
+        return clients.plain(str(client.peer[0])), otherwise
+
+    return who_and_since
 
 
 TYPE_CHECKING = False

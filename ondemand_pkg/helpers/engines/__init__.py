@@ -191,6 +191,10 @@ class Engine:
         """Return a process of this host in that run of a workload; None where there is none, or the engine does not tell."""
         return None
 
+    def is_left(self) -> "bool":
+        """Return whether the workload stays as it is though its service ends: a package that has adopted it is being removed."""
+        return False
+
     def is_used(self, life: "str") -> "bool":
         """Return whether clients are connected that did not come through the proxy."""
         return False

@@ -128,6 +128,9 @@ class Unit(Engine):
                           "'address'".format(self.unit, ADDRESS_PATIENCE))
         return found
 
+    def is_left(self) -> "bool":
+        return os.path.exists(LEAVE)
+
     def is_used(self, life: "str") -> "bool":
         process, user = self.process(life), self.answer(["systemctl", "show", "--property=UID", "--value", "--", PROXY]).strip()
         if process is None:
@@ -155,8 +158,8 @@ class Unit(Engine):
         return Promise(self, ["systemctl", "stop", "--no-block", "--", self.unit], STOPPED)
 
     def stop(self, name: "str") -> "None":
-        if os.path.exists(LEAVE):
-            return  # its package is being removed, and leaves it as it is
+        if self.is_left():
+            return
         seen = self.look(name)
         if seen is not None and seen.is_paused:
             self.thaw(name)  # systemd stops nothing that is frozen
