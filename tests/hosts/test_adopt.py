@@ -30,6 +30,9 @@ idle  = "1s"
 unit  = "not-there.service"
 ports = ["8183:80"]
 """
+# Python's own server lets five clients wait; others would be silent for longer than the idle time.
+SERVER = ("import functools as f, http.server as h; h.ThreadingHTTPServer.request_queue_size = 1024; "
+          "h.test(f.partial(h.SimpleHTTPRequestHandler, directory='/usr/share/doc'), h.ThreadingHTTPServer, port=80)")
 UNITS = {
     "plain.service": """
 [Service]
@@ -38,7 +41,7 @@ ExecStart=python3 -m http.server --bind 127.0.0.1 --directory /usr/share/doc 818
 WantedBy=multi-user.target
 """,
     # In a network of its own, as a container of LXC or nspawn.
-    "guest@.service": """
+    "guest@.service": f"""
 [Service]
 ExecStartPre=-ip netns delete guest
 ExecStartPre=ip netns add guest
@@ -48,7 +51,7 @@ ExecStartPre=ip link set host0 up
 ExecStartPre=ip -n guest address add 10.99.0.2/24 dev guest0
 ExecStartPre=ip -n guest link set guest0 up
 ExecStartPre=ip -n guest link set lo up
-ExecStart=ip netns exec guest python3 -m http.server --directory /usr/share/doc 80
+ExecStart=ip netns exec guest python3 -c "{SERVER}"
 ExecStopPost=ip netns delete guest
 """,
 }
