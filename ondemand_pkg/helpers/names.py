@@ -19,6 +19,7 @@ DOORS = "/run/ondemand.doors"  # root's alone, as LOCKS; a directory each for th
 DOOR = "/run/ondemand.door"  # where each relay sees its own; for all others an empty file
 LOCKS = "/run/ondemand"  # root's alone; no package has a directory of that name, which ends in a NAME
 LOCK = "{}/{}.lock".format(LOCKS, NAME)
+STARTS = "{}/starts".format(LOCKS)  # the places of workloads that start; no package's lock is called so: theirs end in .lock
 ATTENDANTS = "/usr/libexec/ondemand"  # a directory for each service that has companions; no package has one of that name
 BEGUN = STATE + "/begun"  # which workload this life has started
 AWAKE = STATE + "/awake"  # there once the workload of this life was ready

@@ -15,7 +15,7 @@ import os
 import subprocess
 
 from names import HERE, LOCKS, PACKAGE
-from process import Failure, say, usage
+from process import Failure, say, tidy_locks, usage
 
 RANGE = "198.18.0.0/15"  # of RFC 2544; ondemand_pkg/layout.py has it too
 HOST, INSIDE, PREFIX = "169.254.77.1", "169.254.77.2", 30
@@ -40,8 +40,7 @@ def main(argv: "Sequence[str]") -> "int":
         elif not needed_by_others():
             down()
             os.unlink(os.path.join(LOCKS, LOCK_OF_ALL))
-            if not os.listdir(LOCKS):
-                os.rmdir(LOCKS)
+            tidy_locks()
     except (Failure, OSError) as error:
         say("the network of linked containers can't be {}: {}".format("made" if argv[0] == "up" else "removed", error))
         return 1

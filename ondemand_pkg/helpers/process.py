@@ -9,7 +9,7 @@ import fcntl
 import os
 import sys
 
-from names import HERE, LOCK, LOCKS, PACKAGE
+from names import HERE, LOCK, LOCKS, PACKAGE, STARTS
 
 ENGINE_LEFT = 75  # the exit status of `container wake` where the engine went away meanwhile (sysexits.h: EX_TEMPFAIL)
 
@@ -88,10 +88,17 @@ def is_locked(descriptor: "int") -> "bool":
 def remove_lock() -> "None":
     """Remove the file that is locked, by whom holds the lock; who waits for it looks again."""
     os.unlink(LOCK)
+    tidy_locks()
+
+
+def tidy_locks() -> "None":
+    """Remove the directory of locks unless other packages have theirs there."""
     try:
+        if os.listdir(LOCKS) == [os.path.basename(STARTS)]:
+            os.unlink(STARTS)  # of whoever starts
         os.rmdir(LOCKS)
     except OSError:
-        pass  # other packages have theirs there
+        pass
 
 
 def visible(text: "str") -> "str":

@@ -31,6 +31,7 @@ from required import Required
 from run_life import Life
 from run_options import arguments
 from run_states import AWAKE, BEGUN, ENDED, GAVE_UP, IDLE, INTERRUPTED, LISTENS, PREPARING, RETURNED, STARTED, STARTING, TERM
+from starts import Place
 from steps import Steps
 from vigil import KILLED, Vigil, end_of, goes_on
 from words import FAILED
@@ -70,6 +71,7 @@ class Run:
         self.waitport_pid = 0
         self.limit = float(waiting[waiting.index("--timeout") + 1]) if "--timeout" in waiting else ENGINE_RETURN
         self.begun = 0.0  # when the start was begun for the first time
+        self.place = Place()  # among the workloads of the host that start
         self.vigil: "Optional[Vigil]" = None
         self.was_there = False  # the engine, in this start
         self.is_to_stop = False  # systemd has asked
@@ -81,6 +83,7 @@ class Run:
         """Start the workload, stay until it ends; return its exit status.  Raises Failure, EngineError, EngineDown."""
         self.hear_all()  # the proxy waits for an answer no longer than an engine may take to start
         self.life.required.hold(wakes=False)  # systemd does
+        self.await_turn()
         self.begun = time.monotonic()
         while self.life.state != ENDED:
             try:
@@ -88,6 +91,11 @@ class Run:
             except EngineDown as error:
                 self.await_engine(error)
         return 0
+
+    def await_turn(self) -> "None":
+        """Wait while many others start."""
+        if not self.place.take(self.hear_all):
+            say("none of the containers that start on this host gets ready; this one is started beside them")
 
     def live(self) -> "int":
         """Start the workload, stay until it ends; return its exit status.  Raises EngineLeft where it is to be started again."""
@@ -178,6 +186,7 @@ class Run:
             if seen is None:
                 raise Failure("the container was removed while it was starting; the next connection creates it again")
             vigil.begins(seen)
+            self.place.has_started()
             if self.log is not None and starting is None:
                 self.log.look_back(self.engine.written_since_start(workload, seen))
             return vigil, seen
@@ -287,7 +296,8 @@ class Run:
     def see_to_time(self, vigil: "Vigil") -> "Optional[int]":
         """Do what is due; return after how many milliseconds something is due again, or None."""
         moments = [self.see_to_proxy(), self.steps.see_to_record(), self.companions.see_to(),
-                   self.see_to_holders() if self.is_companion else None, self.life.pass_time(), vigil.pass_time()]
+                   self.see_to_holders() if self.is_companion else None, self.life.pass_time(), vigil.pass_time(),
+                   self.place.see_to(self.life.state != STARTING)]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def see_to_proxy(self) -> "Optional[int]":

@@ -99,6 +99,9 @@ class Task(Run):
             self.life.state = ENDED
             return 0
 
+    def await_turn(self) -> "None":
+        """Wait in start(): tasks have a turn of their own, one at a time."""
+
     def start(self) -> "Tuple[Vigil, Seen]":
         Turn().__enter__()  # until this process ends; tasks before this one have had theirs
         self.refuse_done()

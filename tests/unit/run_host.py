@@ -18,6 +18,7 @@ import pytest
 import record
 import run
 import run_options
+import starts
 from fake_docker import FakeDocker
 from fake_engine import SPEC, FakeEngine
 from fake_podman import FakePodman
@@ -38,6 +39,8 @@ class Host:
         self.declare(directory, {})
         monkeypatch.setattr(declared, "DECLARATION", str(directory / "container.json"))
         monkeypatch.setattr(run, "Lock", contextlib.nullcontext)
+        monkeypatch.setattr(starts, "LOCKS", str(directory))
+        monkeypatch.setattr(starts, "STARTS", str(directory / "starts"))
         monkeypatch.setattr(run.Run, "heed_signals", lambda _: None)
         self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.journal.bind(str(directory / "journal"))
