@@ -5,11 +5,9 @@ Knows what a declaration means once every value is valid; hides how it was writt
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import date
 
 from ondemand_pkg import layout
 from ondemand_pkg.frozen import frozen
@@ -19,11 +17,17 @@ from ondemand_pkg.listening import TcpAddress as TcpAddress
 from ondemand_pkg.listening import UdpAddress as UdpAddress
 from ondemand_pkg.listening import UnixAddress as UnixAddress
 from ondemand_pkg.package import Stored
+from ondemand_pkg.parts import DEFAULT_READY_TIMEOUT as DEFAULT_READY_TIMEOUT
+from ondemand_pkg.parts import Depends as Depends
+from ondemand_pkg.parts import Link as Link
+from ondemand_pkg.parts import Ready as Ready
+from ondemand_pkg.parts import ReadyKind as ReadyKind
+from ondemand_pkg.parts import Release as Release
+from ondemand_pkg.parts import Volume as Volume
 from ondemand_pkg.week import Hours as Hours
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-DEFAULT_READY_TIMEOUT = 60.0
 DEFAULT_STOP_TIMEOUT = 10
 DEFAULT_TASK_TIMEOUT = 1800.0
 EACH_VERSION, EACH_WAKE = "version", "wake"  # when a task runs
@@ -34,79 +38,6 @@ DEFAULT_DATA_TIMEOUT = 10.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 ANY_ENGINE = "any"
-
-
-class ReadyKind(enum.Enum):
-    """How a container is known to be ready."""
-
-    TCP = "tcp"
-    HTTP = "http"
-    HEALTHCHECK = "healthcheck"
-    EXEC = "exec"
-    LOG = "log"
-    STARTED = "started"
-    UDP = "udp"
-
-
-@frozen
-class Ready:
-    """A readiness check; ``timeout`` in seconds."""
-
-    kind: ReadyKind = ReadyKind.TCP
-    timeout: float = DEFAULT_READY_TIMEOUT
-    path: str = ""
-    status: int = 200
-    argv: tuple[str, ...] = ()
-    text: str = ""
-    ports: tuple[int, ...] = ()  # of tcp: those that must listen, all where there are none
-    is_any: bool = False  # of tcp: whether one port that listens is enough
-    send: bytes = b""  # of udp: the question
-    expect: bytes = b""  # of udp: how its answer begins
-
-
-@frozen
-class Volume:
-    """A named volume or a directory of the host, and where the container sees it."""
-
-    source: str
-    target: str
-    options: tuple[str, ...] = ()
-
-    @property
-    def is_named(self) -> bool:
-        """Whether the engine keeps it under a name, not the host in a directory."""
-        return not self.source.startswith("/")
-
-    def __str__(self) -> str:
-        return ":".join([self.source, self.target, *([",".join(self.options)] if self.options else [])])
-
-
-@frozen
-class Link:
-    """A container that another one reaches; ``name`` is what it is called inside, empty for its own name and its aliases."""
-
-    target: str
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.target}:{self.name}" if self.name else self.target
-
-
-@frozen
-class Depends:
-    """Relations that stand in the packages beside those that the builder works out, in each format's own syntax."""
-
-    deb: tuple[str, ...] = ()
-    rpm: tuple[str, ...] = ()
-
-
-@frozen
-class Release:
-    """One entry of the package's changelog."""
-
-    date: date
-    version: str
-    changes: tuple[str, ...]
 
 
 @frozen
@@ -163,6 +94,7 @@ class Container:
     aliases: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     companion_of: tuple[str, ...] = ()
+    network_of: str = ""
     before: tuple[str, ...] = ()
     task: bool = False
     when: str = EACH_VERSION
@@ -190,6 +122,17 @@ class Container:
     def pauses(self) -> bool:
         """Whether the container sleeps paused, not stopped."""
         return self.idle is not None and self.idle_action == "pause"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The containers that are woken first and kept awake; a companion of the one whose network it has keeps that not."""
+        gateway = (self.network_of,) if self.network_of and self.network_of not in self.companion_of else ()
+        return tuple(dict.fromkeys((*self.requires, *gateway)))
+
+    @property
+    def depended_on(self) -> tuple[str, ...]:
+        """The containers without whose packages this one's can't be installed."""
+        return tuple(dict.fromkeys((*self.requires, *((self.network_of,) if self.network_of else ()))))
 
     @property
     def listens(self) -> bool:

@@ -198,9 +198,9 @@ def _across(declared: Sequence[Declared]) -> Iterator[tuple[Declared, str, str]]
                                          f"({first.path}:{first.line('volumes')}) too")
     by_name = {one.container.name: one for one in declared}
     for one in declared:
-        for name in one.container.requires:
+        for name in one.container.depended_on:
             if name in by_name:
-                if not _reaches(one.container, by_name[name].container):
+                if name in one.container.requires and not _reaches(one.container, by_name[name].container):
                     yield one, "required-unreachable", f"{name!r} listens on this host's loopback addresses only"
             elif near := [known for known in by_name if known != one.container.name and _is_misspelt(name, known)]:
                 yield one, "requires-misspelt", f"none of the files declares {name!r}, but one declares {near[0]!r}"

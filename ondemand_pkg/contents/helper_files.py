@@ -50,7 +50,7 @@ def modules(container: Container) -> dict[str, bytes]:
     of_engine = (f"engines/{module}" for module in modules_of(container))
     names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
              *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ()),
-             *(("hours",) if container.keep_awake else ()),
+             *(("hours",) if container.keep_awake else ()), *(("gateway",) if container.network_of else ()),
              *(("carriers/silent", "unwoken") if container.attends else ())]
     return {f"{name}.py": _source(name) for name in names}
 

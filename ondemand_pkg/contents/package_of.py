@@ -55,7 +55,7 @@ def package(resolved: Resolved, format: Format, time: int) -> Package:
         metadata, scripts=scripts(container, format),
         relations={format.depends: (*engine_of(container).depends[format], format.python, "systemd",
                                     *((format.iproute,) if container.expose else ()),
-                                    *(layout.package_name(name) for name in container.requires),
+                                    *(layout.package_name(name) for name in container.depended_on),
                                     *getattr(container.depends, format.name))},
         watched=watched(format) if container.listens else "")
     entries = [*_common(resolved), *(deb_documents(metadata) if format.has_documents else ()),

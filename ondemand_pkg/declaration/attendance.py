@@ -84,6 +84,8 @@ def needing(containers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
     for name, arguments in containers.items():
         for other in arguments.get("requires", ()):
             found[name].setdefault(other, (name, "requires"))
+        if (gateway := arguments.get("network_of")) and gateway not in arguments.get("companion_of", ()):
+            found[name].setdefault(gateway, (name, "network_of"))
         for service in arguments.get("companion_of", ()):
             found.setdefault(service, {}).setdefault(name, (name, "companion_of"))
         for service in arguments.get("before", ()) if arguments.get("task") else ():

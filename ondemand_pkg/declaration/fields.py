@@ -17,6 +17,7 @@ from ondemand_pkg.declaration import (
     network_values,
     package_values,
     refusals,
+    shared_network,
     values,
 )
 from ondemand_pkg.declaration.capabilities import CAPABILITY
@@ -115,6 +116,9 @@ FIELDS: tuple[Field, ...] = (
     Field("companion_of", values.array(NAME, 1), "Other containers, by declared name, next to which this one runs, such as the "
           "application of a worker: it is started when one of them wakes and stopped when the last of them sleeps. A companion "
           "has no ports.", '["web"]'),
+    Field("network_of", NAME, "Another container, by declared name, whose network this one has instead of one of its own, such "
+          "as a VPN gateway: it is woken first and kept awake, this one runs only as long as it does, and its package becomes a "
+          "dependency of this one.", '"vpn"', "a network of its own"),
     Field("before", values.array(NAME, 1), "Other containers, by declared name, that start only once this task has ended with "
           "success, or, of those in 'companion_of', once this companion is ready; if it fails, their wake fails.",
           '["web"]', "[]"),
@@ -216,7 +220,6 @@ FOREIGN_KEYS = {
 NOT_SUPPORTED = {
     **dict.fromkeys(("excludes", "excludes_timeout", "node", "outbound", "pass_socket", "path", "replicas"), "leave it out"),
     "health": "leave it out, or write ready for what must be so before clients are led to the container",
-    "network_of": 'write create_args = ["--network=container:..."]',
 }
 
 BY_KEY = {field.key: field for field in FIELDS}
@@ -242,6 +245,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
     yield from network_values.contradictions(arguments)
     yield from attendance.contradictions(arguments)
+    yield from shared_network.contradictions(arguments)
     yield from refusals.sleep(arguments)
     yield from refusals.of_container(arguments)
 

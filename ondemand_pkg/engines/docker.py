@@ -64,9 +64,11 @@ def specification(resolved: Resolved) -> dict[str, Any]:
         "command": command(container),
         **({"address": container.shared_address, "aliases": list(container.aliases)} if container.expose else {}),
         **({"links": [str(link) for link in container.links]} if container.links else {}),
+        **({"network_of": container.network_of} if container.network_of else {}),
     }
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
-    required = {key: list(getattr(container, key)) for key in ("requires", "companion_of") if getattr(container, key)}
+    required = {key: list(names) for key, names in (("requires", container.needs), ("companion_of", container.companion_of))
+                if names}
     task = {"task_before": list(container.before)} if container.task else {}
     if container.schedule:
         task["schedule"] = list(container.schedule)

@@ -37,6 +37,7 @@ _INSTEAD = {
     "proxy": "a Service leads clients to the pod",
     "proxy_protocol": "a Service sends no such header; have the load balancer in front of it send it",
     "requires": "Kubernetes starts nothing in an order; the container has to wait for, or retry, what it needs",
+    "network_of": "containers of one pod share a network: add this one to the pod of the other by hand",
     "links": "a Service is reached by the name of its container; use that name where another one is declared",
     "aliases": "a Service has one name; write one of the type ExternalName for each alias",
     "address": "a Service has an address of its own in the cluster",

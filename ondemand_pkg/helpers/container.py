@@ -48,15 +48,27 @@ class Declaration:
         self.required: "List[str]" = declared.get("requires", [])
         self.log_limit: "Optional[int]" = declared.get("log_limit")  # bytes
         self.added_env = read_environment()
-        self.hosts = hosts()
+        self.network_of: "str" = declared.get("network_of", "")
+        self.hosts = [] if self.network_of else hosts()
+        self.network: "List[str]" = []  # the option that names the network of another container
         self.spec = specification(self.added_env, self.hosts)
+
+    def join(self, engine: "Engine") -> "None":
+        """Find the container whose network it has, where that is one of another's.  Raises Failure."""
+        if self.network_of:
+            from gateway import Gateway
+
+            gateway = Gateway(self.network_of)
+            gateway.find(engine)
+            self.network = ["--network=" + one for one in gateway.reached()]
+            self.spec = specification(self.added_env, gateway.reached())
 
     def wanted(self, replaced: "Optional[Seen]") -> "Wanted":
         """Return what the workload is made from; the administrator's values replace the declared ones.
 
         The data in anonymous volumes of the one that it replaces goes on in the new one.
         """
-        options = self.options + ["--add-host=" + host for host in self.hosts]
+        options = self.options + self.network + ["--add-host=" + host for host in self.hosts]
         return Wanted(self.image, bool(self.archive), options, self.volumes, replaced.volumes if replaced else (),
                       {key: value for key, value in self.declared_env.items() if key not in self.added_env}, self.added_env,
                       self.command, self.spec, self.log_limit)
@@ -194,6 +206,7 @@ def create(engine: "Engine") -> "int":
         return 0
     engine.bound(SCRIPT_PATIENCE)
     try:
+        declaration.join(engine)
         with Lock():
             if not (move(engine, declaration) if engine.successor else keep(engine, declaration)):
                 return WAITS_FOR_STOP
@@ -224,6 +237,7 @@ def move(engine: "Engine", declaration: "Declaration") -> "bool":
     if successor is None:
         return keep(engine, declaration)
     successor.bound(SCRIPT_PATIENCE)
+    declaration.join(successor)
     if moving.runs(engine):
         return False
     Container(successor, declaration).ensure(may_stop=False)
@@ -245,6 +259,7 @@ def tell_cycle(required: "List[str]") -> "None":
 def wake(engine: "Engine") -> "int":
     declaration = Declaration()
     keep_from_everybody(declaration.added_env)
+    declaration.join(engine)
     with Lock():
         Container(engine, declaration).ensure_for_client()
         chosen.note(engine)

@@ -26,6 +26,7 @@ def look(engine: "Engine") -> "Dict[str, Any]":
         if declaration.required:
             refuse_cycle(declaration.required)
         if found["answers"]:
+            declaration.join(engine)
             found["image"] = image(engine, declaration)
             found["workload"] = workload(engine, declaration)
     except (Failure, EngineError, EngineDown) as error:

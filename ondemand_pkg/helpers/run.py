@@ -1,16 +1,17 @@
 """run - start the container, forward its output, exit with its exit status.
 
-Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--with-proxy] [--started]
-           [-- ARGUMENT...]
+Usage: run [--pause] [--log] [--require NAME]... [--network-of NAME] [--metrics DIRECTORY] [--companion] [--with-proxy]
+           [--started] [-- ARGUMENT...]
 
 The main process of the container service (ExecStart=).  A client is waiting: what can wait until the engine
 starts the workload comes after it.  Knows the order of a start, and from where each event of a life comes; hides waiting.  What
 the events mean is in run_life.py.  A workload that is not there as declared is made by `container wake`.
 
-With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text of
-container.json; each --require names the container of another package that must be ready before.  A --companion has no ports, and
-ends once no other service holds it; with --started it is ready at once.  --with-proxy starts the proxy where none has come, for
-nothing else puts the workload to sleep: one that waits for data may have ended.  What follows -- is for waitport.
+With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text
+of container.json; each --require names the container of another package that must be ready before, --network-of the one whose
+network it has.  A --companion has no ports, and ends once no other service holds it; with --started it is ready at once.
+--with-proxy starts the proxy where none has come, for nothing else puts the workload to sleep: one that waits for data may
+have ended.  What follows -- is for waitport.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -52,9 +53,14 @@ class Run:
 
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
                  waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
-                 is_ready_at_once: "bool" = False, with_proxy: "bool" = False) -> "None":
+                 is_ready_at_once: "bool" = False, with_proxy: "bool" = False, network_of: "str" = "") -> "None":
         self.spare_files = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
         self.engine = engine
+        self.gateway: "Optional[Gateway]" = None
+        if network_of:
+            from gateway import Gateway
+
+            self.gateway = Gateway(network_of)
         self.control = Server()
         self.steps = Steps(self.control, metrics_directory)
         self.companions = Companions()
@@ -118,7 +124,8 @@ class Run:
             if not seen.is_running or seen.life != self.life.token:
                 self.hear_all()
                 self.refuse_loss(vigil)
-                return self.life.ends(seen, vigil.has_left())
+                is_taken_along = self.gateway is not None and self.gateway.is_over(self.engine)
+                return self.life.ends(seen, vigil.has_left() or is_taken_along, is_taken_along)
             vigil.close()
             vigil = self.attach_again(seen)
 
@@ -155,6 +162,8 @@ class Run:
         self.vigil = None
 
     def start(self) -> "Tuple[Vigil, Seen]":
+        if self.gateway is not None:
+            self.gateway.meet(self.engine)
         with Lock():
             found = self.declared_workload()
         self.was_there = True
@@ -169,6 +178,8 @@ class Run:
             if found.is_paused:
                 self.life.thaw_if_paused()  # before, its output can't be had
             self.life.workload = workload = found.identity or WORKLOAD
+            if self.gateway is not None:
+                self.gateway.check(self.engine, workload)
             is_running = found.is_running and goes_on(self.engine, workload, self.begun + self.limit)
             self.vigil = vigil = Vigil(self.engine, self.engine.output(workload, found, self.by_log))
             starting = None if is_running else self.engine.begin(workload)
@@ -185,6 +196,8 @@ class Run:
             seen = self.engine.look(workload)
             if seen is None:
                 raise Failure("the container was removed while it was starting; the next connection creates it again")
+            if self.gateway is not None:
+                self.gateway.guard(self.engine, seen)
             vigil.begins(seen)
             self.place.has_started()
             if self.log is not None and starting is None:
@@ -222,12 +235,16 @@ class Run:
 
     def declared_workload(self) -> "Optional[Seen]":
         """Return what the engine knows of the workload, None where it is not the declared one."""
-        self.specification = specification(read_environment(), hosts())
+        self.specification = specification(read_environment(), self.reached())
         found = self.engine.peek(WORKLOAD)
         return found if found is not None and (found.specification, found.is_spoilt) == (self.specification, False) else None
 
+    def reached(self) -> "List[str]":
+        """Return what the workload is made from beside its declaration: whom it reaches by name, or whose network it has."""
+        return hosts() if self.gateway is None else self.gateway.reached()
+
     def is_declared(self) -> "bool":
-        return specification(read_environment(), hosts()) == self.specification
+        return specification(read_environment(), self.reached()) == self.specification
 
     def heed_signals(self) -> "None":
         """From now on systemd's signal is an event.  Before, it ends this process, and ExecStopPost= does the rest."""
@@ -249,7 +266,8 @@ class Run:
     def attend(self, vigil: "Vigil") -> "None":
         """Pass the output on and heed everybody else until the output ends, the workload is dead or the engine goes away."""
         poll, output = select.poll(), vigil.output
-        for descriptor in (output.fileno(), self.signals, self.waitport, vigil.end):
+        guard = self.gateway.guarding if self.gateway is not None else None
+        for descriptor in (output.fileno(), self.signals, self.waitport, vigil.end, guard):
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
         known: "Set[int]" = set()
@@ -272,6 +290,9 @@ class Run:
                 if descriptor == vigil.end:
                     poll.unregister(descriptor)
                     vigil.sees_end()
+                elif self.gateway is not None and descriptor == guard:
+                    poll.unregister(descriptor)
+                    self.gateway.end(self.engine, self.life.token)
                 elif descriptor in stops:
                     poll.unregister(descriptor)
                     self.life.heed_answer(stops.pop(descriptor))
@@ -433,4 +454,5 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional, Sequence, Set, Tuple
 
     from engines import Engine, Output, Pending
+    from gateway import Gateway
     from logcheck import LogCheck

@@ -101,15 +101,18 @@ class Life(Machine):
         """The workload is no longer alive; the engine may not know of it yet."""
         self.happen(DIED)
 
-    def ends(self, seen: "Seen", with_engine: "bool" = False) -> "int":
-        """The engine reports how the workload has ended, which it may have taken along; return the exit status of the service."""
+    def ends(self, seen: "Seen", with_engine: "bool" = False, with_gateway: "bool" = False) -> "int":
+        """The engine reports how the workload has ended; return the exit status of the service.
+
+        The engine may have taken it along, or the container whose network it has.
+        """
         was_asked = self.state in (STOPPING, FAILED)
         failed = self.state == FAILED
         never_ready = self.ready_since is None
         steady = self.ready_since is not None and time.monotonic() - self.ready_since >= STEADY
         # Somebody who restarts, kills or removes what was ready wants it to go on, or to be woken again.
         by_hand = with_engine or seen.is_running or (seen.status in BY_SIGNAL and not seen.out_of_memory)
-        is_wanted = not self.is_companion and (seen.status == 0 or by_hand) and not never_ready
+        is_wanted = (not self.is_companion or with_gateway) and (seen.status == 0 or by_hand) and not never_ready
         self.happen(GONE if steady or is_wanted else GONE_SOON, seen)
         if was_asked:
             return 1 if failed else 0

@@ -4,16 +4,18 @@ Knows each of them; hides how they are told apart.
 """
 
 
-def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool]":
+def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool, str]":
     pauses, by_log, is_companion, is_ready_at_once, with_proxy, left = False, False, False, False, False, list(argv)
     required: "List[str]" = []
-    metrics_directory = None
+    metrics_directory, network_of = None, ""
     while left:
         option = left.pop(0)
         if option == "--":
             break
         if option == "--require":
             required.append(left.pop(0))
+        elif option == "--network-of":
+            network_of = left.pop(0)
         elif option == "--metrics":
             metrics_directory = left.pop(0)
         elif option == "--pause":
@@ -28,7 +30,7 @@ def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str],
             is_ready_at_once = True
         else:
             raise ValueError(option)
-    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy
+    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy, network_of
 
 
 TYPE_CHECKING = False

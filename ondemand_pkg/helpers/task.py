@@ -1,6 +1,6 @@
 """task - run the container of this package to its end, once a version or at each wake of what waits for it.
 
-Usage: task [--require NAME]... --when version|wake --timeout SECONDS VERSION
+Usage: task [--require NAME]... [--network-of NAME] --when version|wake --timeout SECONDS VERSION
 
 The main process of a task's container service (ExecStart=).  Knows what is success, where it is noted so that it outlives the
 package, and that one task at a time runs on a host; hides what it shares with every other start, which is in run.py.
@@ -57,7 +57,7 @@ class TaskLife(Life):
     def dies(self) -> "None":
         """It has ended; the engine says how."""
 
-    def ends(self, seen: "Seen", with_engine: "bool" = False) -> "int":
+    def ends(self, seen: "Seen", with_engine: "bool" = False, with_gateway: "bool" = False) -> "int":
         if self.state == STARTING and seen.status == 0 and not seen.is_running:
             self.state = ENDED
             note_done(self.version)
@@ -83,8 +83,9 @@ class Task(Run):
     LIFE = TaskLife
     BEGINS_AGAIN = False  # whoever waits for it decides
 
-    def __init__(self, engine: "Engine", required: "Sequence[str]", when: "str", timeout: "float", version: "str") -> "None":
-        super().__init__(engine, required=required, is_companion=True)
+    def __init__(self, engine: "Engine", required: "Sequence[str]", when: "str", timeout: "float", version: "str",
+                 network_of: "str" = "") -> "None":
+        super().__init__(engine, required=required, is_companion=True, network_of=network_of)
         assert isinstance(self.life, TaskLife)
         self.life.version = version
         self.when = when
@@ -153,12 +154,14 @@ def note_done(version: "str", path: "str" = DONE) -> "None":
 
 def main(argv: "Sequence[str]", engine: "Engine") -> "int":
     required: "List[str]" = []
-    when, timeout, left = "", 0.0, list(argv)
+    when, timeout, network_of, left = "", 0.0, "", list(argv)
     try:
         while left[0].startswith("--"):
             option, value = left.pop(0), left.pop(0)
             if option == "--require":
                 required.append(value)
+            elif option == "--network-of":
+                network_of = value
             elif option == "--when" and value in (VERSION, EACH):
                 when = value
             elif option == "--timeout":
@@ -170,7 +173,7 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
             raise ValueError("an option is missing")
     except (IndexError, ValueError):
         return usage(__doc__)
-    return live(lambda: Task(engine, required, when, timeout, version))
+    return live(lambda: Task(engine, required, when, timeout, version, network_of))
 
 
 TYPE_CHECKING = False

@@ -320,6 +320,7 @@ class _Project:
                             if not service.published and not self._ports_of(service) or service.name in reasons]
             self.roles = compose_attendance.roles(self.services, [one for one in without_port if one.name not in reasons],
                                                   needed, self._is_task, self.speakers)
+            self.roles |= {name: role for name, role in self.namespaces.roles.items() if name in self.services}
             without_role = [service for service in without_port if service.name not in self.roles]
             if not without_role:
                 break

@@ -59,7 +59,8 @@ def write(service: ComposeService, role: Attendance, named: Callable[[str], str]
     values = service.draft.values
     before = [named(other) for other in role.before]
     if _mode(service):
-        service.draft.add("create_args", f"--network={_mode(service)}")
+        if "network_of" not in values:
+            service.draft.add("create_args", f"--network={_mode(service)}")
         values.pop("links", None)
     for key in ("ports", "expose", "aliases", "address"):
         values.pop(key, None)

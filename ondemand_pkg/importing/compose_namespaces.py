@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ondemand_pkg.importing.attendance import Attendance
 from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.notes import Weight
 from ondemand_pkg.importing.ports import Published
@@ -21,6 +22,7 @@ class Namespaces:
         self._services = services
         self._ports_of = ports_of
         self.left_out: dict[str, str] = {}
+        self.roles: dict[str, Attendance] = {}  # of those behind a gateway that have no port, and of gateways without one
         self.needed: dict[str, list[str]] = {}  # by service, others that run before it
 
     def apply(self) -> None:
@@ -88,23 +90,29 @@ class Namespaces:
         return ""
 
     def _behind(self, target: str, members: list[ComposeService]) -> None:
-        """Give those behind a gateway their ports, of which the gateway publishes some."""
+        """Give those behind a gateway its network, and their ports, of which the gateway publishes some."""
         gateway = self._services[target]
         ports = {member.name: [*dict.fromkeys([*(port.container for port in member.published), *self._ports_of(member)])]
                  for member in members}
         theirs = {port for found in ports.values() for port in found}
         own = [port for port in gateway.published if port.container not in theirs]
-        if not own and not [port for port in self._ports_of(gateway) if port not in theirs]:
-            self.left_out[target] = f"left out: it has no port of its own, and those behind it ({', '.join(ports)}) can't be kept"
+        of_gateway = self._ports_of(gateway)
+        of_gateway[:] = [port for port in of_gateway if port not in theirs]
+        reached = tuple(name for name, found in ports.items() if found)
+        if own or of_gateway:
+            self.roles |= {name: Attendance((), (target,)) for name, found in ports.items() if not found}
+        elif reached:
+            self.roles |= {name: Attendance((), reached) for name in (target, *ports) if name not in reached}
+        else:
+            self.left_out[target] = f"left out: neither it nor those behind it ({', '.join(ports)}) have a known port"
             self.left_out |= {name: _UNTUNNELLED.format(target) + ", which has no port that could wake it" for name in ports}
             return
         for member in members:
             found = [port for port in gateway.published if port.container in ports[member.name]]
             member.published = found or member.published
-            member.draft.add("create_args", f"--network=container:ondemand-{gateway.draft.name}")
-            self.needed.setdefault(member.name, []).append(target)
-            where = member.keys["network_mode"]
-            member.note(where, f"network_mode service:{target}",
-                        f"kept; install ondemand-{member.draft.name} again when the container of {target} is created again"
-                        + (f"; its ports {', '.join(map(str, found))} moved here from {target}" if found else ""))
+            member.draft.values["network_of"] = gateway.draft.name
+            if found:
+                where = member.keys["network_mode"]
+                member.note(where, f"network_mode service:{target}",
+                            f"its ports {', '.join(map(str, found))} moved here from {target}: they wake both")
         gateway.published = own

@@ -268,7 +268,7 @@ class Project:
             for member in members:
                 if member is not first:
                     member.shares = first
-                    member.draft.add("create_args", f"--network=container:ondemand-{first.draft.name}")
+                    member.draft.values["network_of"] = first.draft.name
                     member.draft.note(member.unit.path, "Pod=", f"containers in a pod share localhost: it uses the network of "
                                                                 f"{first.draft.name}, which has the pod's ports")
 

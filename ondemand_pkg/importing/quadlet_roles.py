@@ -109,8 +109,8 @@ class Roles:
     def _write_companion(self, one: QuadletContainer, role: Attendance) -> None:
         values = one.draft.values
         values["companion_of"] = list(role.companion_of)
-        if role.before:
-            values["before"] = list(role.before)
+        if before := [name for name in role.before if name != values.get("network_of")]:
+            values["before"] = before
         if "exec" not in (ready := values.pop("ready", {})) and "healthcheck" not in ready and "log" not in ready:
             ready = {}
         values |= {"ready": ready} if ready else {}
@@ -137,9 +137,6 @@ class Roles:
             for name in role.companion_of or role.before:
                 self._helpers.setdefault(name, []).append(helper)
         arrived = {one.draft.name: one for one in self.kept}
-        for one in self.kept:  # without the container whose network it has, it has none to start in
-            if one.shares is not None and "companion_of" not in one.draft.values:
-                one.draft.add("requires", one.shares.draft.name)
         for is_order in (False, True):
             for one in self.kept:
                 for other, where in self._needed[one.draft.name]:
@@ -150,7 +147,8 @@ class Roles:
                  arrived: Mapping[str, QuadletContainer]) -> None:
         if other.draft.name not in arrived:
             one.note(where, f"{other.draft.name} is left out, so nothing waits for it", Weight.LOSS)
-        elif not self.is_woken(other) or other.draft.name in one.draft.values.get("companion_of", ()):
+        elif (not self.is_woken(other) or other.draft.name in one.draft.values.get("companion_of", ())
+              or other.draft.name == one.draft.values.get("network_of")):
             return
         elif not self._starts(other, one, arrived):
             one.draft.add("requires", other.draft.name)
@@ -167,6 +165,7 @@ class Roles:
             if name not in seen and name in arrived:
                 seen.add(name)
                 left += arrived[name].draft.values.get("requires", ())
+                left += [arrived[name].draft.values.get("network_of", "")]
                 left += self._helpers.get(name, ())
         return False
 

@@ -314,8 +314,7 @@ class RunOptions:
             self._pass_on(f"--network={kind}", create_options.option("--network"), source)
         elif kind == "container":
             self.network = value
-            self._pass_on(f"--network=container:{self.container(value.partition(':')[2])}", create_options.option(
-                "--network"), source)
+            self.draft.values["network_of"] = self.container(value.partition(":")[2]).removeprefix("ondemand-")
         else:
             self.note(source, INSTEAD["networks"])
 

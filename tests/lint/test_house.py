@@ -23,10 +23,11 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "frozen": (set(), "values of all kinds behave in one way"),
     "regular_file": (set(), "a file is opened for whoever asks"),
     "listening": ({"frozen"}, "an address of the host knows no container"),
+    "parts": ({"frozen"}, "a part of a container knows no container"),
     "week": ({"frozen"}, "hours are those of any week"),
     "package": ({"frozen"}, "a package as plain values knows no format and no container"),
     "formats": ({"frozen", "layout", "package"}, "a format writes and reads any package, whoever made it"),
-    "model": ({"frozen", "layout", "listening", "package", "week"},
+    "model": ({"frozen", "layout", "listening", "package", "parts", "week"},
               "a container knows what it is called, where it is listened on and when it is awake, and may carry a content of a "
               "package"),
     "engines": ({"formats", "frozen", "model", "package"},

@@ -65,7 +65,7 @@ def test_each_form_of_the_command_is_known(prefix: list[str]) -> None:
 @pytest.mark.parametrize(("options", "key", "value"), [
     (["--read-only"], "tmpfs", None), (["--entrypoint="], "entrypoint", []), (["--entrypoint", "a b"], "entrypoint", ["a b"]),
     (["--net", "host"], "create_args", ["--network=host"]), (["--network=bridge"], "create_args", None),
-    (["--network=container:db"], "create_args", ["--network=container:ondemand-db"]),
+    (["--network=container:db"], "network_of", "db"),
     (["--health-cmd=none"], "create_args", ["--no-healthcheck"]), (["--no-healthcheck"], "create_args", ["--no-healthcheck"]),
     (["--tmpfs", "/x:size=64M"], "tmpfs", ["/x:size=64M"]), (["--stop-timeout=5"], "stop_timeout", "5s"),
     (["--expose=3000"], "expose", ["3000"]), (["--privileged=false"], "create_args", None),

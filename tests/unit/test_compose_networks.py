@@ -193,8 +193,10 @@ def test_an_alternative_by_profile_is_no_collision() -> None:
 
 
 def test_no_service_leaves_its_tunnel() -> None:
-    with pytest.raises(OndemandError, match="its traffic would not go through vpn"):
-        case("vpn")
+    found, told = case("vpn")
+    assert found["downloader"]["network_of"] == "vpn" and found["downloader"]["ports"] == ["8090:8090"]
+    assert "ports" not in found["vpn"] and found["vpn"]["companion_of"] == ["downloader"]
+    assert "its ports 8090:8090 moved here from vpn: they wake both" in told
 
 
 def test_what_is_behind_a_gateway_with_a_port_of_its_own_stays_there(tmp_path: Path) -> None:
@@ -204,9 +206,20 @@ def test_what_is_behind_a_gateway_with_a_port_of_its_own_stays_there(tmp_path: P
   other: {image: "o:1", network_mode: "container:elsewhere", expose: ["1"]}
 """)
     assert found["vpn"]["ports"] == ["8000:8000"] and found["loader"]["ports"] == ["8090:8090"]
-    assert found["loader"]["create_args"] == ["--network=container:ondemand-vpn"] and found["loader"]["requires"] == ["vpn"]
+    assert found["loader"]["network_of"] == "vpn" and not {"create_args", "requires"} & found["loader"].keys()
     assert "its ports 8090:8090 moved here from vpn" in told
     assert "other" not in found and "would not go through elsewhere, which is not in the project" in told
+
+
+def test_what_has_no_port_runs_while_its_gateway_is_awake(tmp_path: Path) -> None:
+    found, _ = project(tmp_path, """services:
+  vpn: {image: "v:1", ports: ["8000:8000"]}
+  worker: {image: "l:1", network_mode: "service:vpn"}
+""")
+    assert found["worker"]["network_of"] == "vpn" and found["worker"]["companion_of"] == ["vpn"]
+    assert not {"requires", "before", "create_args"} & found["worker"].keys()
+    with pytest.raises(OndemandError, match="neither it nor those behind it"):
+        project(tmp_path, 'services: {vpn: {image: "v:1"}, worker: {image: "l:1", network_mode: "service:vpn"}}\n')
 
 
 def test_shared_processes_and_memory_name_the_package_s_container(tmp_path: Path) -> None:

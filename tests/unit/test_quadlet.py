@@ -64,8 +64,7 @@ RIGHT: dict[str, tuple[dict[str, Any], list[str]]] = {
     "q15": ({"env": {"MODE": "prod"}, "ports": ["8080:80", "9090:90"]}, []),
     "q16": ({"requires": None}, [":2: [Unit] Requires=: q05-no-ports.service is q05-no-ports.container; import the directory"]),
     "q17": ({"volumes": ["my-store:/data", "/srv/x:/x:ro"]}, ["Podman's volume my-store is not Docker's: copy its data"]),
-    "q19": ({"create_args": ["--network=container:ondemand-vpn"]}, [":3: Network=: there is no file vpn.container beside this "
-                                                                    "one"]),
+    "q19": ({"network_of": "vpn", "create_args": None}, [":3: Network=: there is no file vpn.container beside this one"]),
     "q22": ({"env": {"A": "b c", "B": 'd "e"', "C": "f g", "D": "quoted"}, "command": ["/bin/sh", "-c", "echo 'x' sleep 1"],
              "user": "1000:1000", "labels": {"a.b": "c d"}}, [":5: Environment=: E is taken from the environment of who starts "
                                                               "it"]),
@@ -178,7 +177,7 @@ def test_the_ports_of_a_pod_are_those_of_the_container_whose_check_asks_them(tmp
     found, told = imported(tmp_path)
     assert found["b"]["ports"] == ["8080:3000"] and found["b"]["volumes"] == ["/srv/x:/x"]
     assert found["b"]["create_args"] == ["--add-host=a:1.2.3.4"]
-    assert found["a"]["companion_of"] == ["b"] and found["a"]["create_args"] == ["--network=container:ondemand-b"]
+    assert found["a"]["companion_of"] == ["b"] and found["a"]["network_of"] == "b"
     assert "a.container: companion: nothing connects to it: it runs while b is awake" in told
 
 
@@ -186,7 +185,7 @@ def test_a_network_of_another_container_needs_that_one(tmp_path: Path) -> None:
     (tmp_path / "vpn.container").write_text(f"{HEAD}PublishPort=8090:8090\nContainerName=gateway\n")
     (tmp_path / "load.container").write_text(f"{HEAD}Network=vpn.container\nPublishPort=8091:8091\n")
     found, _ = imported(tmp_path)
-    assert found["load"]["create_args"] == ["--network=container:ondemand-vpn"] and found["load"]["requires"] == ["vpn"]
+    assert found["load"]["network_of"] == "vpn" and not {"create_args", "requires"} & found["load"].keys()
 
 
 def test_a_file_outside_the_directory_is_not_read(tmp_path: Path) -> None:
@@ -457,7 +456,7 @@ def test_what_uses_the_network_of_a_container_that_is_left_out_is_left_out_too(t
     assert "load.container: left out: the network that it uses is that of vpn, which is left out" in done.stderr
     (tmp_path / "vpn.container").write_text(f"{HEAD}PublishPort=8080:8080\n")
     found, _ = imported(tmp_path)
-    assert found["load"]["companion_of"] == ["vpn"] and found["load"]["create_args"] == ["--network=container:ondemand-vpn"]
+    assert found["load"]["companion_of"] == ["vpn"] and found["load"]["network_of"] == "vpn"
 
 
 def test_a_large_project_on_one_network_takes_no_time(tmp_path: Path) -> None:

@@ -203,6 +203,10 @@ class Engine:
         """Return the addresses at which the host reaches a workload: one, or an IPv4 and an IPv6 one.  Raises Failure."""
         raise NotImplementedError
 
+    def joined(self, seen: "Seen") -> "str":
+        """Return what the workload is called for ever whose network this one has, nothing where it has one of its own."""
+        return ""
+
     def run_inside(self, name: "str", argv: "Sequence[str]") -> "Command":
         """Start a command inside a workload."""
         raise NotImplementedError

@@ -114,6 +114,10 @@ class Docker(Engine):
         raise Failure("the container has no IP address (network mode '{}') and can't be reached; "
                       "remove that network option from its declaration".format(mode))
 
+    def joined(self, seen: "Seen") -> "str":
+        mode = str(seen.known["HostConfig"]["NetworkMode"])
+        return mode.partition(":")[2] if mode.startswith("container:") else ""
+
     # A life
 
     def begin(self, name: "str") -> "Pending":

@@ -10,7 +10,7 @@ import select
 import time
 
 from engines import EngineDown, EngineError, Output
-from engines.docker import OF_CONTAINER, Docker
+from engines.docker import LABEL, OF_CONTAINER, PATIENCE, Docker
 from engines.docker_api import Stream, read_head
 from engines.podman_api import NOT_FOR_IT, PodmanApi
 from engines.processes import at_its_end
@@ -118,6 +118,29 @@ class Podman(Docker):
 
     def argv(self, arguments: "List[str]") -> "List[str]":
         return [self.COMMAND] + arguments
+
+    def remove(self, name: "str") -> "None":
+        try:
+            super().remove(name)
+        except EngineError:
+            seen = self.look(name)
+            if seen is None or not self.remove_joined(seen.identity):
+                raise
+            super().remove(name)
+
+    def remove_joined(self, identity: "str") -> "bool":
+        """Remove what was made by packages for the network of a container that goes: no wake starts it any more.
+
+        Podman refuses to remove the container as long as that is there.  Return whether there was any.
+        """
+        is_found = False
+        found = self.api.call("GET", "/containers/json?all=1&filters=%7B%22label%22:%5B%22{}%22%5D%7D".format(LABEL), PATIENCE)
+        for one in found or ():
+            seen = self.look(str(one["Id"]))
+            if seen is not None and seen.specification and not seen.is_running and self.joined(seen) == identity:
+                super().remove(str(one["Id"]))
+                is_found = True
+        return is_found
 
 
 
