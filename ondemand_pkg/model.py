@@ -33,6 +33,7 @@ DEFAULT_TASK_TIMEOUT = 1800.0
 EACH_VERSION, EACH_WAKE = "version", "wake"  # when a task runs
 DEFAULT_LOG_LIMIT = 10 * 1024**2  # bytes
 DEFAULT_UDP_TIMEOUT = 300.0
+DEFAULT_EXCLUDES_TIMEOUT = 120.0
 CONNECTION, DATA = "connection", "data"  # what wakes a container
 DEFAULT_DATA_TIMEOUT = 10.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
@@ -45,8 +46,8 @@ class Container:
     """One declared container, or a unit that is there already and is adopted: then ``unit`` is its name, and ``image`` empty.
 
     Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes, ``stop_timeout``,
-    ``task_timeout``, ``udp_timeout``, ``data_timeout`` and ``idle`` in seconds (``idle`` None: never stopped), ``log_limit`` in
-    bytes (None: no limit), ``metrics`` a directory, or empty.
+    ``task_timeout``, ``excludes_timeout``, ``udp_timeout``, ``data_timeout`` and ``idle`` in seconds (``idle`` None: never
+    stopped), ``log_limit`` in bytes (None: no limit), ``metrics`` a directory, or empty.
     """
 
     name: str
@@ -95,6 +96,8 @@ class Container:
     links: tuple[Link, ...] = ()
     companion_of: tuple[str, ...] = ()
     network_of: str = ""
+    excludes: tuple[str, ...] = ()
+    excludes_timeout: float = DEFAULT_EXCLUDES_TIMEOUT
     before: tuple[str, ...] = ()
     task: bool = False
     when: str = EACH_VERSION
@@ -145,6 +148,11 @@ class Container:
         if self.task:
             return dict.fromkeys(self.before, f"task {self.when} {self.version}-{self.release}")
         return {name: "companion before" if name in self.before else "companion" for name in self.companion_of}
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The same, and what those that it excludes are told of that."""
+        return {**self.attendances, **{name: f"excludes {self.excludes_timeout:g}" for name in self.excludes}}
 
     @property
     def package_name(self) -> str:

@@ -64,7 +64,7 @@ def _ready(ready: Ready) -> dict[str, Any]:
 _FORMS: dict[str, Callable[[Any], Any]] = {
     "members": lambda members: tuple(member.name for member in members),
     "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "log_limit": _log_limit, "ready": _ready,
-    "stop_timeout": _span, "task_timeout": _span, "udp_timeout": _span, "data_timeout": _span,
+    "stop_timeout": _span, "task_timeout": _span, "excludes_timeout": _span, "udp_timeout": _span, "data_timeout": _span,
     "idle": _span,
     "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
     "changelog": lambda releases: tuple(vars(release) for release in releases),

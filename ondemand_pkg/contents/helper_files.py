@@ -16,9 +16,9 @@ DIRECTORY = Path(__file__).parent.parent / "helpers"
 
 # The programs that ask the engine, and those that don't.
 _ASKING, _OTHERS = ("container", "look", "run", "waitport"), ("addresses",)
-_MODULES = ("attending", "children", "companions", "control", "declared", "engines/__init__", "holders", "linked", "listening",
-            "memory", "moving", "names", "outcome", "own_sockets", "pools", "process", "programs", "record", "required",
-            "run_life", "run_options", "run_states", "starts", "states", "steps", "tasks", "vigil", "words")
+_MODULES = ("attending", "children", "companions", "control", "declared", "engines/__init__", "exclusion", "holders", "linked",
+            "listening", "memory", "moving", "names", "outcome", "own_sockets", "pools", "process", "programs", "record",
+            "required", "run_life", "run_options", "run_states", "starts", "states", "steps", "tasks", "vigil", "words")
 _PROXIES = {
     RELAY: ("relay", ("carriers/__init__", "carriers/arriving", "carriers/clients", "carriers/ends", "carriers/streams", "loop",
                       "proxy_protocol", "relay_life", "relay_states")),

@@ -139,7 +139,7 @@ def _environment(container: Container) -> list[Entry]:
 
 def _attendances(container: Container) -> list[Entry]:
     """Return what tells the services for which a container is started of it."""
-    told = {layout.attendant(service, container.name): text for service, text in container.attendances.items()}
+    told = {layout.attendant(service, container.name): text for service, text in container.told.items()}
     directories = sorted({posixpath.dirname(path) for path in told} | ({layout.ATTENDANTS} if told else set()))
     return [*(Entry(path, Kind.DIRECTORY, 0o755) for path in directories),
             *(plain_file(path, f"{text}\n") for path, text in told.items())]

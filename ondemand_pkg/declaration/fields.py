@@ -13,6 +13,7 @@ from ondemand_pkg.declaration import (
     attendance,
     calendar_values,
     container_values,
+    exclusions,
     hours_values,
     network_values,
     package_values,
@@ -119,6 +120,11 @@ FIELDS: tuple[Field, ...] = (
     Field("network_of", NAME, "Another container, by declared name, whose network this one has instead of one of its own, such "
           "as a VPN gateway: it is woken first and kept awake, this one runs only as long as it does, and its package becomes a "
           "dependency of this one.", '"vpn"', "a network of its own"),
+    Field("excludes", values.array(NAME, 1), "Other containers, by declared name, that are never awake at the same time, such as "
+          "others that need the same graphics card. If one of them is awake and nobody is connected to it, a client of this one "
+          "puts it to sleep at once; else the client waits. It counts in both directions.", '["llm-b"]', "[]"),
+    Field("excludes_timeout", values.TIME_SPAN, "How long a client waits for a container in 'excludes' that is in use; then it "
+          "is reset.", '"5min"', '"2min"'),
     Field("before", values.array(NAME, 1), "Other containers, by declared name, that start only once this task has ended with "
           "success, or, of those in 'companion_of', once this companion is ready; if it fails, their wake fails.",
           '["web"]', "[]"),
@@ -218,7 +224,7 @@ FOREIGN_KEYS = {
 
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {
-    **dict.fromkeys(("excludes", "excludes_timeout", "node", "outbound", "pass_socket", "path", "replicas"), "leave it out"),
+    **dict.fromkeys(("node", "outbound", "pass_socket", "path", "replicas"), "leave it out"),
     "health": "leave it out, or write ready for what must be so before clients are led to the container",
 }
 
@@ -240,12 +246,13 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
             yield "proxy", f'"{SOCKET_PROXYD}" supports one TCP address and one port only', "leave the key out"
-        for key in ("allow", "idle", "keep_awake", "proxy_protocol", "wake_on", "data_timeout"):
+        for key in ("allow", "idle", "keep_awake", "proxy_protocol", "wake_on", "data_timeout", "excludes"):
             if arguments.get(key, CONNECTION) != CONNECTION and arguments[key]:
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
     yield from network_values.contradictions(arguments)
     yield from attendance.contradictions(arguments)
     yield from shared_network.contradictions(arguments)
+    yield from exclusions.contradictions(arguments)
     yield from refusals.sleep(arguments)
     yield from refusals.of_container(arguments)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ondemand_pkg import formats
-from ondemand_pkg.declaration import adoptions, attendance, circles, network_values, shared_network, text_file
+from ondemand_pkg.declaration import adoptions, attendance, circles, exclusions, network_values, shared_network, text_file
 from ondemand_pkg.declaration import fields as known_fields
 from ondemand_pkg.declaration.fields import (
     BY_KEY,
@@ -324,7 +324,8 @@ def _find_wrong_ways(files: list[_File]) -> None:
     """Find what is wrong with how containers reach each other."""
     places = {name: file for file in reversed(files) for name in file.reaching}
     reaching = {name: arguments for file in reversed(files) for name, arguments in file.reaching.items()}
-    for name, key, finding, remedy in (*network_values.clashes(reaching), *shared_network.clashes(reaching)):
+    for name, key, finding, remedy in (*network_values.clashes(reaching), *shared_network.clashes(reaching),
+                                       *exclusions.clashes(reaching)):
         places[name].fault(finding, remedy, places[name].tables[name], name, key)
 
 
@@ -338,7 +339,7 @@ def _stacks(files: list[_File]) -> Iterator[Stack]:
             named = [("requires", other, other) for other in arguments.get("requires", ())]
             named += [("network_of", other, other) for other in [arguments.get("network_of")] if other]
             named += [("links", link.target, str(link)) for link in arguments.get("links", ())]
-            named += [(key, other, other) for key in ("companion_of", "before") for other in arguments.get(key, ())]
+            named += [(key, other, other) for key in ("companion_of", "before", "excludes") for other in arguments.get(key, ())]
             for key, other, written in named:
                 if other in stacks - known:
                     file.fault(f'"{other}" is a stack', "name the members that are to be woken", file.tables[name], name, key,

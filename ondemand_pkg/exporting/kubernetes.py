@@ -38,6 +38,8 @@ _INSTEAD = {
     "proxy_protocol": "a Service sends no such header; have the load balancer in front of it send it",
     "requires": "Kubernetes starts nothing in an order; the container has to wait for, or retry, what it needs",
     "network_of": "containers of one pod share a network: add this one to the pod of the other by hand",
+    "excludes": "pods that need the same device of a node wait for each other by its resource limit",
+    "excludes_timeout": "pods that need the same device of a node wait for each other by its resource limit",
     "links": "a Service is reached by the name of its container; use that name where another one is declared",
     "aliases": "a Service has one name; write one of the type ExternalName for each alias",
     "address": "a Service has an address of its own in the cluster",

@@ -1,4 +1,4 @@
-"""Which containers of other packages are started for a service: its companions and tasks.
+"""Which containers of other packages are started for a service, its companions and tasks, and which exclude it.
 
 Knows the files by which their packages name themselves to the service (one for each in the directory ATTENDANTS/SERVICE; a
 directory that is not there costs a wake nothing); hides their form: words, the first of which is the kind.
@@ -10,6 +10,7 @@ from names import ATTENDANTS, NAME
 
 COMPANION = "companion"  # [before]
 BEFORE = "before"
+EXCLUDES = "excludes"  # SECONDS: it is not awake at the same time, and the other one is waited for that long
 
 
 def attendants(service: "str" = NAME) -> "Dict[str, List[str]]":
@@ -33,7 +34,7 @@ def attendants(service: "str" = NAME) -> "Dict[str, List[str]]":
 
 def awaited(service: "str" = NAME) -> "List[str]":
     """Return those for which a service waits before it starts."""
-    return [name for name, words in attendants(service).items() if words[0] != COMPANION or BEFORE in words]
+    return [name for name, words in attendants(service).items() if words[0] not in (COMPANION, EXCLUDES) or BEFORE in words]
 
 
 TYPE_CHECKING = False

@@ -23,7 +23,7 @@ import shutil
 from declared import keep_from_everybody, read_environment, refuse_other_encodings, specification
 from engines import EngineDown, EngineError, Wanted, chosen
 from linked import clashes, hosts
-from names import DECLARATION, DOOR, DOORS, LEAVE, PACKAGE, STATE, UNITS, WORKLOAD
+from names import DECLARATION, DOOR, DOORS, LEAVE, LOCKS, PACKAGE, STATE, UNITS, WORKLOAD
 from outcome import begun, tell_over
 from process import ENGINE_LEFT, Failure, Lock, remove_lock, say, show, usage
 
@@ -293,6 +293,10 @@ def remove(engine: "Engine") -> "int":
         if engine.makes:
             say("systemd is not running; if the container exists, remove it with: {}".format(engine.remove_by_hand(names)))
         return 0
+    if os.path.isdir(LOCKS):
+        from exclusion import forget
+
+        forget()
     for directory in (STATE, "{}/{}".format(DOORS, PACKAGE)):
         if os.path.isdir(directory):
             shutil.rmtree(directory)

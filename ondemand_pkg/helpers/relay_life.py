@@ -155,6 +155,9 @@ class Life(Machine):
         elif word == words.FAILED:
             self.failures = int(packet[1])
             self.happen(FAIL)
+        elif word == words.YIELD:
+            if self.state == SERVING and not self.connections() and not self.waiting():
+                self.happen(QUIET)
         elif word == words.STATUS:
             self.tell(self.numbers())
 

@@ -9,7 +9,7 @@ import time
 
 import programs
 import words
-from attending import attendants, awaited
+from attending import EXCLUDES, attendants, awaited
 from control import Client
 from names import NAME, units_of
 from outcome import begin_of_process, last_end, now
@@ -28,18 +28,26 @@ class Required:
     """Those that the workload of this package requires; once they are ready, its tasks, and then its companions."""
 
     def __init__(self, names: "Sequence[str]", companions: "Optional[Companions]" = None,
-                 heed: "Callable[[], None]" = lambda: None) -> "None":
+                 heed: "Callable[[], None]" = lambda: None, excluded: "Optional[Mapping[str, float]]" = None) -> "None":
         self.names = names
+        self.excluded = excluded or {}  # seconds for which each one that it excludes is waited for
+        self.exclusion: "Optional[Exclusion]" = None
         self.companions = companions
         self.heed = heed  # is called again and again while tasks run
         self.held: "List[Client]" = []  # connections that keep them awake
 
     def hold(self, wakes: "bool") -> "None":
-        """Wait until they are ready, and keep them awake.  Raises Failure."""
+        """Wait until they are ready, and keep them awake; before, until what this one excludes sleeps.  Raises Failure."""
+        found = attendants() if self.companions is not None else {}
+        if self.excluded or any(told[0] == EXCLUDES for told in found.values()):
+            from exclusion import Exclusion
+
+            self.exclusion = self.exclusion or Exclusion(self.excluded)
+            self.exclusion.hold(self.heed)
         if self.names:
             refuse_cycle(self.names)
             self.held = [await_ready(name, wakes) for name in self.names]
-        if self.companions is not None and attendants():
+        if self.companions is not None and found:
             import tasks
 
             tasks.run_all(self.heed)
@@ -132,6 +140,7 @@ def wake(name: "str") -> "None":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, List, Optional, Sequence, Set
+    from typing import Callable, List, Mapping, Optional, Sequence, Set
 
     from companions import Companions
+    from exclusion import Exclusion

@@ -1,7 +1,7 @@
 """run - start the container, forward its output, exit with its exit status.
 
-Usage: run [--pause] [--log] [--require NAME]... [--network-of NAME] [--metrics DIRECTORY] [--companion] [--with-proxy]
-           [--started] [-- ARGUMENT...]
+Usage: run [--pause] [--log] [--require NAME]... [--network-of NAME] [--exclude NAME SECONDS]... [--metrics DIRECTORY]
+           [--companion] [--with-proxy] [--started] [-- ARGUMENT...]
 
 The main process of the container service (ExecStart=).  A client is waiting: what can wait until the engine
 starts the workload comes after it.  Knows the order of a start, and from where each event of a life comes; hides waiting.  What
@@ -9,9 +9,9 @@ the events mean is in run_life.py.  A workload that is not there as declared is 
 
 With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text
 of container.json; each --require names the container of another package that must be ready before, --network-of the one whose
-network it has.  A --companion has no ports, and ends once no other service holds it; with --started it is ready at once.
---with-proxy starts the proxy where none has come, for nothing else puts the workload to sleep: one that waits for data may
-have ended.  What follows -- is for waitport.
+network it has, --exclude one that must sleep, and how long that is waited for.  A --companion has no ports, and ends once no
+other service holds it; with --started it is ready at once.  --with-proxy starts the proxy where none has come, for nothing
+else puts the workload to sleep: one that waits for data may have ended.  What follows -- is for waitport.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -53,7 +53,8 @@ class Run:
 
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
                  waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
-                 is_ready_at_once: "bool" = False, with_proxy: "bool" = False, network_of: "str" = "") -> "None":
+                 is_ready_at_once: "bool" = False, with_proxy: "bool" = False, network_of: "str" = "",
+                 excluded: "Optional[Mapping[str, float]]" = None) -> "None":
         self.spare_files = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
         self.engine = engine
         self.gateway: "Optional[Gateway]" = None
@@ -65,7 +66,7 @@ class Run:
         self.steps = Steps(self.control, metrics_directory)
         self.companions = Companions()
         self.life = self.LIFE(PREPARING, engine, self.control, self.steps, pauses,
-                              Required(required, self.companions, self.hear_all), self.is_declared,
+                              Required(required, self.companions, self.hear_all, excluded), self.is_declared,
                               restart_service, self.current_addresses)
         self.life.is_companion = self.is_companion = is_companion
         self.is_ready_at_once = is_ready_at_once
@@ -451,7 +452,7 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Sequence, Set, Tuple
+    from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
     from engines import Engine, Output, Pending
     from gateway import Gateway

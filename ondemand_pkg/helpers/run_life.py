@@ -34,6 +34,7 @@ from run_states import (
     THAWED,
     WANTED,
     WANTED_ANOTHER,
+    YIELDED,
 )
 from states import Machine
 
@@ -66,6 +67,7 @@ class Life(Machine):
         self.restart = restart
         self.is_companion = False  # its services want it for as long as they are awake: it never ends on purpose
         self.workload = WORKLOAD  # by its name, and from its start on by what it is called for ever
+        self.is_in_the_way = False  # another service wanted its place: it is stopped where it would be paused
         self.current_addresses = current_addresses
         self.addresses: "List[str]" = []
         self.address = ""  # of these, the one at which it listens
@@ -95,7 +97,18 @@ class Life(Machine):
         elif word == words.WHERE:
             self.happen(SOUGHT)
         elif word == words.IDLE and self.state == AWAKE:
-            self.happen(IDLE_BUT_HELD if self.is_held() else IDLE_TO_PAUSE if self.pauses else IDLE, descriptor)
+            pauses = self.pauses and not self.is_in_the_way
+            self.happen(IDLE_BUT_HELD if self.is_held() else IDLE_TO_PAUSE if pauses else IDLE, descriptor)
+        elif word == words.YIELD and self.state in (AWAKE, PAUSED):
+            self.give_way()
+
+    def give_way(self) -> "None":
+        """Another service, which can't be awake at the same time, wants to: sleep, stopped, where nobody uses this one."""
+        self.is_in_the_way = True
+        if self.state == AWAKE and self.control.has_proxy():
+            self.control.tell(words.YIELD, self.control.last)  # it knows the clients, and asks for sleep as ever
+        elif self.state == PAUSED or not self.is_held():
+            self.happen(YIELDED)
 
     def dies(self) -> "None":
         """The workload is no longer alive; the engine may not know of it yet."""

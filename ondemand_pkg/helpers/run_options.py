@@ -4,9 +4,10 @@ Knows each of them; hides how they are told apart.
 """
 
 
-def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool, str]":
+def arguments(argv: "Sequence[str]") -> "Options":
     pauses, by_log, is_companion, is_ready_at_once, with_proxy, left = False, False, False, False, False, list(argv)
     required: "List[str]" = []
+    excluded: "Dict[str, float]" = {}
     metrics_directory, network_of = None, ""
     while left:
         option = left.pop(0)
@@ -16,6 +17,9 @@ def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str],
             required.append(left.pop(0))
         elif option == "--network-of":
             network_of = left.pop(0)
+        elif option == "--exclude":
+            name = left.pop(0)
+            excluded[name] = float(left.pop(0))
         elif option == "--metrics":
             metrics_directory = left.pop(0)
         elif option == "--pause":
@@ -30,9 +34,11 @@ def arguments(argv: "Sequence[str]") -> "Tuple[bool, bool, List[str], List[str],
             is_ready_at_once = True
         else:
             raise ValueError(option)
-    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy, network_of
+    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy, network_of, excluded
 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence, Tuple
+    from typing import Dict, List, Optional, Sequence, Tuple
+
+    Options = Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool, str, Dict[str, float]]

@@ -25,6 +25,7 @@ GAVE_UP = "gave up"  # it was not ready in time, or the helper that checks was k
 IDLE = "idle"  # no traffic, and it sleeps stopped
 IDLE_TO_PAUSE = "idle, pauses"  # no traffic, and it sleeps paused
 IDLE_BUT_HELD = "idle, held"  # no traffic, and another service requires it
+YIELDED = "yielded"  # another service, which can't be awake at the same time, wants to, and nobody uses this one
 SOUGHT = "sought"  # clients are not taken at its address
 FROZE = "froze"  # the engine has paused it
 CANT_FREEZE = "can't freeze"  # the engine can't pause it
@@ -39,7 +40,7 @@ BROKE = "broke"  # something needed for the start is missing, or the engine is g
 RETURNED = "returned"  # the engine went away and came back; the workload lives on
 TERM = "term"  # systemd asks to stop
 
-EVENTS = (INTERRUPTED, BEGUN, STARTED, LISTENS, GAVE_UP, IDLE, IDLE_TO_PAUSE, IDLE_BUT_HELD, SOUGHT, FROZE, CANT_FREEZE,
+EVENTS = (INTERRUPTED, BEGUN, STARTED, LISTENS, GAVE_UP, IDLE, IDLE_TO_PAUSE, IDLE_BUT_HELD, YIELDED, SOUGHT, FROZE, CANT_FREEZE,
           WANTED, WANTED_ANOTHER, THAWED, DIED, GONE, GONE_SOON, REFUSED, BROKE, RETURNED, TERM)
 
 TABLE = {
@@ -65,6 +66,7 @@ TABLE = {
         IDLE: (STOPPING, "sleep"),
         IDLE_TO_PAUSE: (FREEZING, "freeze"),
         IDLE_BUT_HELD: (AWAKE, "stay_awake"),
+        YIELDED: (STOPPING, "sleep"),
         SOUGHT: (AWAKE, "find"),
         GONE: (ENDED, "end_awake"),
         GONE_SOON: (ENDED, "fail_by_end"),
@@ -79,6 +81,7 @@ TABLE = {
     PAUSED: {
         WANTED: (WAKING, "thaw"),
         WANTED_ANOTHER: (RENEWING, "renew"),
+        YIELDED: (STOPPING, "thaw_and_stop"),
         GONE: (ENDED, "finish"),
         GONE_SOON: (ENDED, "fail_by_end"),
         BROKE: (ENDED, "break_off"),

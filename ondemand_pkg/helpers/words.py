@@ -21,6 +21,7 @@ STOPPING = "stopping"  # it was asked to stop
 LEAVING = "leaving"  # what a helper that comes after STOPPING hears
 FAILED = "failed"  # COUNT: so many starts in a row have failed, this one too
 STATUS = "status"  # the proxy shall say its NUMBERS
+#        YIELD       # the proxy shall ask for sleep where it has no connections
 # The end of the connection is the end of the workload.
 
 # To `run`.
@@ -30,11 +31,12 @@ IDLE = "idle"  # from the proxy: no traffic for as long as was declared
 WHERE = "where"  # from the proxy: the workload takes nobody at its address
 WAKE = "wake"  # from the proxy: a client wants what sleeps paused
 HOLD = "hold"  # from the `run` of another service, which requires this one for as long as its connection lasts
+YIELD = "yield"  # from the `run` of another service, which can't be awake at the same time: sleep where nobody uses it
 CLIENT = "client"  # WHO CONNECTED, from the proxy: the client that woke, and when it was connected (CLOCK_BOOTTIME, seconds)
 ANSWERED = "answered"  # WHEN, from the proxy: the workload's first byte went to a client
 NUMBERS = "numbers"  # IDLE-LEFT CONNECTIONS [DROPPED], from the proxy: seconds, or "-" for ever; passed on to those who asked
 
-OF_ROOT = (GREETING, LISTENS, FAILED, IDLE, WHERE, WAKE, HOLD, STATUS)
+OF_ROOT = (GREETING, LISTENS, FAILED, IDLE, WHERE, WAKE, HOLD, YIELD, STATUS)
 OF_PROXY = (GREETING, IDLE, WHERE, WAKE, CLIENT, ANSWERED, NUMBERS)
 
 

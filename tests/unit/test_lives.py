@@ -16,7 +16,8 @@ SCENARIOS = [
     Scenario(pauses=True, is_declared=False, breaks=True, stops=0), Scenario(pauses=True, can_freeze=False, stops=0),
     Scenario(pauses=True, greets=False, breaks=True, stops=0, fails=False), Scenario(breaks=True, stops=0),
     Scenario(pauses=True, breaks=True, stops=0, fails=False), Scenario(restarts=True, fails=False),
-    Scenario(refuses=True, stops=0),
+    Scenario(refuses=True, stops=0), Scenario(yields=2, stops=0, clients=2, fails=False), Scenario(yields=2, pauses=True,
+    stops=0, fails=False), Scenario(yields=1, is_held=True, stops=0),
     Scenario(by_data=True, clients=2, stops=0, fails=False), Scenario(by_data=True, wakes=1), Scenario(by_data=True, pauses=True,
     stops=0, wakes=1), Scenario(by_data=True, breaks=True, stops=0, fails=False)]
 SMALL = [Scenario(stops=0), Scenario(pauses=True, stops=0), Scenario(fails=False)]  # enough to find a fault

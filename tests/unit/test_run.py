@@ -494,5 +494,5 @@ def test_a_container_that_runs_already_is_ready_where_its_log_has_the_text(by_lo
 def test_a_call_that_makes_no_sense_shows_how_to_call_it(host: Host, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(argv, host.engine.engine()) == 2
     assert capsys.readouterr().err == (
-        "Usage: run [--pause] [--log] [--require NAME]... [--metrics DIRECTORY] [--companion] [--with-proxy] [--started]\n"
-        "           [-- ARGUMENT...]\n")
+        "Usage: run [--pause] [--log] [--require NAME]... [--network-of NAME] [--exclude NAME SECONDS]... [--metrics DIRECTORY]\n"
+        "           [--companion] [--with-proxy] [--started] [-- ARGUMENT...]\n")

@@ -51,6 +51,7 @@ class Scenario:
     fails: bool = True  # the workload may fail by itself
     by_data: bool = False  # only data wakes it
     wakes: int = 0  # times that it is woken without a client
+    yields: int = 0  # times that a service that it excludes asks for its place
 
 
 class Wrong(AssertionError):
@@ -218,10 +219,13 @@ class Control:
         self.last = ""
         self.holders = {99} if is_held else set()
 
-    def tell(self, packet: str) -> None:
-        self.last = packet
+    def tell(self, packet: str, later: str = "") -> None:
+        self.last = later or packet
         if self.connection is not None:
             self.connection.to_relay.append(packet)
+
+    def has_proxy(self) -> bool:
+        return self.connection is not None
 
     def answer(self, descriptor: int, packet: str) -> None:
         if self.connection is not None:
@@ -261,6 +265,7 @@ class World:
     clients: int = 0
     spoken: set[int] = field(default_factory=set)
     wakes: int = 0
+    yields: int = 0
     is_called: bool = False  # systemd was asked to start the relay, which does not run
     stops: int = 0
     kills: int = 0
@@ -409,6 +414,8 @@ class World:
             yield "somebody makes the engine refuse to stop it", lambda: self.refuse(life)
         if life.next_stop is not None:
             yield "time passes for run", lambda: self.pass_time_of_run(life)
+        if self.yields < self.scenario.yields and life.state != run_states.ENDED:
+            yield "somebody wants its place", lambda: self.give_way(life)
         if life.state == run_states.RENEWING and engine.now != DEAD:
             yield "systemd stops run, to start it again", lambda: life.happen(run_states.TERM)
         if self.scenario.breaks and life.state != run_states.ENDED:
@@ -419,6 +426,10 @@ class World:
             yield "systemd notices the end of run", self.end_run
 
     # What happens then
+
+    def give_way(self, life: Any) -> None:
+        self.yields += 1
+        life.hear(words.YIELD, 9)
 
     def answer(self) -> None:
         self.carrier.led.pop(0)
@@ -622,12 +633,12 @@ class World:
                        relay.wanted is None),
             (carrier.heeds, carrier.refusing, carrier.address, tuple(map(carrier.counts, carrier.held)), len(carrier.led),
              len(carrier.mute)),
-            tuple(client in self.spoken for client in self.queue), self.wakes, self.is_called,
+            tuple(client in self.spoken for client in self.queue), self.wakes, self.yields, self.is_called,
             connection and (tuple(connection.to_relay), tuple(connection.to_run), connection.is_open),
             tuple((at_door.is_kept, at_door is connection) for at_door in self.door),
             self.named is not None, self.has_door, self.is_active, self.is_wanted, self.has_failed,
             run and (run.state, run.token, len(run.stops[-1:]), run.next_stop is None, run.ready_since is None,
-                     run.reason != "", self.control.last,
+                     run.reason != "", run.is_in_the_way, self.control.last,
                      self.control.connection is not None, self.control.connection is connection,
                      tuple(self.control.connection.to_run) if self.control.connection else ()),
             run and (self.engine.now, self.engine.is_asked_to_stop, self.engine.status),
