@@ -108,7 +108,8 @@ class _File:
             self.fault("no container is declared", "write a table [container.NAME]")
         for kind, read in (("container", self._container), ("adopt", self._adoption), ("stack", self._stack)):
             if isinstance(kinds[kind], dict):
-                if key := known_fields.key_for_name(kinds[kind], {*BY_KEY, *(field.key for field in adoptions.ADOPT_FIELDS)}):
+                every = {*BY_KEY, *(field.key for field in (*adoptions.ADOPT_FIELDS, *STACK_FIELDS))}
+                if key := known_fields.key_for_name(kinds[kind], every):
                     self.fault(f"it has no name; {key!r} is taken for one", f"write [{kind}.NAME] instead of [{kind}]", kind)
                     continue
                 for name, table in kinds[kind].items():
@@ -204,7 +205,8 @@ class _File:
         if wrong_name:
             self.fault(f"found the name {name!r}", wrong_name, *path)
         if not isinstance(table, dict):
-            self.fault("", f"expected a table [{kind}.{name}], not {toml_type(table)}", *path)
+            doubled = f"; write [{kind}.{name}] instead of [[{kind}.{name}]]" if isinstance(table, list) else ""
+            self.fault("", f"expected a table [{kind}.{name}], not {toml_type(table)}{doubled}", *path)
             return None
         arguments = {**defaults, **self._fields(table, path, fields)}
         for field in fields:

@@ -33,4 +33,4 @@ def read(path: str, largest: int, unreadable: Callable[[int], str], too_large: s
         return raw.decode("utf-8-sig")  # some editors put a mark of three bytes before the text
     except UnicodeDecodeError as error:
         raise DeclarationError([Fault(path, raw[:error.start].count(b"\n") + 1, "", "not UTF-8",
-                                      "save the file in that encoding")]) from None
+                                      "save the file as UTF-8")]) from None

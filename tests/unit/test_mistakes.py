@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from ondemand_pkg.cli.main import cli
 
 GOOD = '[container.web]\nimage = "nginx:1.27"\nversion = "1"\nports = ["80:80"]\n'
+GOOD_UNIT = '[adopt.web]\nversion = "1"\nunit = "nginx.service"\naddress = "10.0.0.1"\nports = ["80:80"]\n'
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,11 @@ CALLS = {
                                                    "this is the file to import; give another file with --output"),
     "a comparison with what is not there": (["diff", "web.toml", "x.deb"], 2, "give a package (.deb, .rpm) or a declaration"),
     "an output that is a file": (["build", "web.toml", "-o", "web.toml"], 1, "give a writable directory with --output"),
+    "a command of another command misspelt": (["repo", "lst"], 2, "Did you mean 'list'?"),
+    "a unit in place of a Quadlet file": (["import", "nginx.service"], 1, "or a Quadlet file (NAME.container)"),
+    "a repository that is not there": (["repo", "verify", "--repo", "nowhere"], 1,
+                                         "'ondemand-pkg publish --repo nowhere' creates one"),
+    "a Quadlet file of another kind": (["import", "x.network"], 1, "import the directory"),
     "nothing to import": (["import"], 2, "give either a FILE or --container NAME"),
 }
 
@@ -122,6 +128,43 @@ DECLARATIONS = {
     "a key without end": (GOOD + "a" + " . 'b'" * 100_000 + " = 1\n", "x.toml:5: a dotted key with more than 50 parts"),
     "brackets without end": ("a = " + "[" * 100_000, "invalid TOML"),
     "JSON": ('{"container": {}}', "x.toml:1: invalid TOML"),
+    "an empty file": ("", "no container is declared; write a table [container.NAME]"),
+    "colons": (GOOD.replace(" = ", ": "),
+               "x.toml:2: invalid TOML: expected '=' after a key in a key/value pair, at column 6; write KEY"),
+    "line ends of an old Mac": (GOOD.replace("\n", "\r"), "line ends of Unix (LF)"),
+    "a character that can't be seen": (GOOD + "\0", "x.toml:5: invalid TOML: invalid statement, at column 1; remove"),
+    "a quote that is not closed": (GOOD.replace('"1"', '"1'), "x.toml:3: "),
+    "a bracket that is not closed": (GOOD.replace('["80:80"]', '["80:80"'), "close it with ]"),
+    "a table's bracket that is not closed": (GOOD.replace("web]", "web"), "a table declaration, at column 15; close it"),
+    "a time span without quotes": (GOOD + "idle = 10min # at night\n", 'strings need quotes: "10min"'),
+    "a stack without a name": (GOOD + '[stack]\nmembers = ["web"]\n', "write [stack.NAME] instead of [stack]"),
+    "an adoption without a name": (GOOD + '[adopt]\nunit = "x.service"\n', "write [adopt.NAME] instead of [adopt]"),
+    "double brackets": (GOOD.replace("[container.web]", "[[container.web]]"), "instead of [[container.web]]"),
+    "a space in a table's name": (GOOD.replace("container.web", "container web"), "into quotes"),
+    "a unit without its kind": (GOOD_UNIT.replace(".service", ""), 'write "nginx.service"'),
+    "a unit of another kind": (GOOD_UNIT.replace(".service", ".socket"), "a .socket is no service"),
+    "a unit's path": (GOOD_UNIT.replace("nginx.", "/etc/systemd/system/nginx."), "allowed: the name of a service of systemd"),
+    "a member misspelt": (GOOD + '[stack.shop]\nversion = "1"\nmembers = ["wbe"]\n', 'did you mean "web"?'),
+    "a task with ports": (GOOD + 'task = true\nschedule = "daily"\n', "nothing connects to it"),
+    "an hour that is none": (GOOD + 'wake_at = "25:00"\n', "allowed: a moment of the calendar"),
+    "a time in words": (GOOD + 'idle = "ten minutes"\n', 'such as "10s", "1min 30s"'),
+    "no time at all": (GOOD + 'idle = "0"\n', "a time span above 0"),
+    "less than no memory": (GOOD + 'memory = "-1m"\n', 'at least "6m"'),
+    "a number in quotes": (GOOD + 'release = "1"\n', "expected an integer from 1 to 999999, not a string"),
+    "yes for true": (GOOD + 'read_only = "yes"\n', "expected true or false"),
+    "a path without its slash": (GOOD + 'ready = { http = "healthz" }\n', 'such as "/healthz"'),
+    "two ways to be ready": (GOOD + 'ready = { http = "/", exec = ["x"] }\n', "a table with one of"),
+    "port 0": (GOOD.replace("80:80", "0:80"), "'0' is not a port from 1 to 65535"),
+    "a port that is too high": (GOOD.replace("80:80", "99999:80"), "'99999' is not a port from 1 to 65535"),
+    "an image with a space": (GOOD.replace("nginx:1.27", "nginx 1.27"), "allowed: an image as Docker names it"),
+    "no image": (GOOD.replace('image = "nginx:1.27"\n', ""), 'missing; write image = "nginx:1.27"'),
+    "no ports": (GOOD.replace('ports = ["80:80"]\n', ""), 'missing; write ports = ["80:8080"]'),
+    "an engine misspelt": (GOOD + 'engine = "dokcer"\n', 'allowed: "any" or "docker" or "podman"'),
+    "the defaults misspelt": ('[pakage]\nversion = "1"\n' + GOOD, 'did you mean "package"?'),
+    "a user's number": (GOOD + "user = 1000\n", 'write "1000"'),
+    "everybody": (GOOD + 'allow = "all"\n', 'such as "10.0.0.0/8"'),
+    "a name with a slash": (GOOD.replace("container.web", 'container."a/b"'), "allowed: lower-case letters, digits"),
+    "a name that is taken": (GOOD.replace("web]", "host]"), "ondemand-host is another package"),
     "nothing": ("# nothing\n", "no container is declared; write a table [container.NAME]"),
     "one that requires itself": (GOOD + 'requires = ["web"]\n', "leave one of these names out"),
 }
@@ -135,6 +178,17 @@ def test_a_mistake_in_a_declaration_is_told_with_its_place_and_remedy(name: str)
     assert (done.exit_code, done.stdout) == (1, "")
     assert [line for line in done.stderr.splitlines() if line.startswith("error: x.toml") and remedy in line], done.stderr
     assert "dist" not in os.listdir()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_in_another_encoding_is_answered_with_the_one_to_save_it_in(encoding: str) -> None:
+    Path("x.toml").write_bytes(GOOD.replace("nginx:1.27", "nginx:caf\u00e9").encode(encoding))
+    assert "not UTF-8; save the file as UTF-8" in run("check", "x.toml").stderr
+
+
+def test_a_mistake_is_found_in_its_line_whatever_ends_the_lines() -> None:
+    Path("x.toml").write_bytes(GOOD.replace("ports", "port").replace("\n", "\r\n").encode())
+    assert 'error: x.toml:4: container.web.port: unknown key; did you mean "ports"?' in run("check", "x.toml").stderr
 
 
 def test_what_looks_like_a_mistake_and_is_none_is_taken() -> None:
