@@ -17,7 +17,7 @@ from ondemand_pkg.model import ANY_ENGINE, Container
 
 ENGINES = (DOCKER, PODMAN)
 # What asks them on a host (helpers/engines): a container may stay with another engine than the declared one.
-_MAKERS = ("chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api", "processes")
+_MAKERS = ("beside", "chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api", "processes")
 _ADOPTING = ("chosen", "networks", "processes", "unit")
 
 # Whichever a host has when the container is first made, Docker where it has both.

@@ -152,6 +152,21 @@ def test_a_service_that_is_gone_is_no_reason_to_leave_the_container_running(host
     assert host.get("http://127.0.0.1:82") == "200"
 
 
+def test_where_its_socket_is_masked_the_command_makes_and_starts_the_container_beside_the_service(host: Machine) -> None:
+    asleep(host, "nginx")
+    host.sh("podman rm ondemand-nginx && systemctl mask --now podman.socket podman.service")
+    try:
+        assert host.get() == "200"
+        # The service's own sandbox lets nothing be mounted, and so no container be made.
+        own = host.sh(f"cat /sys/fs/cgroup/system.slice/{unit('nginx')}/cgroup.procs", check=False).split()
+        assert "podman" not in host.sh(f"cat {' '.join(f'/proc/{pid}/comm' for pid in own)} /dev/null", check=False).split()
+        asleep(host, "nginx")
+        assert state(host, "nginx") == "exited"
+        host.sh("while systemctl list-units --all --plain --no-legend 'run-*.service' | grep .; do sleep 0.2; done", timeout=60)
+    finally:
+        host.sh("systemctl unmask podman.socket podman.service && systemctl start podman.socket")
+
+
 def test_a_service_that_is_killed_while_it_stops_the_container_is_asked_again(host: Machine) -> None:
     asleep(host, "nginx")
     assert host.get() == "200"

@@ -153,7 +153,7 @@ class Service(Unit):
         if "ExecStopPost" in self.said:
             self.state = AFTERWARDS
             self.manager.end_children()
-            self.control = self.run(self.said["ExecStopPost"][0], [], {"SERVICE_RESULT": self.result})
+            self.control = self.run(self.said["ExecStopPost"][0].lstrip("+"), [], {"SERVICE_RESULT": self.result})
         else:
             self.end()
 

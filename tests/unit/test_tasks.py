@@ -102,7 +102,7 @@ def test_its_package_names_it_with_its_version_and_keeps_its_declaration(tmp_pat
     files = {entry.path: entry.data.decode("utf-8", "replace") for entry in package_of.package(Resolved(found), DEB, 0).entries}
     assert files["/usr/libexec/ondemand/web/migrate"] == "task wake 1-3\n"
     unit = files["/usr/lib/systemd/system/ondemand-migrate-container.service"]
-    assert "Type=oneshot\nExecStart=/usr/libexec/ondemand-migrate/task --when wake --timeout 7200 1-3\nExecStopPost=" in unit
+    assert "Type=oneshot\nExecStart=/usr/libexec/ondemand-migrate/task --when wake --timeout 7200 1-3\n" in unit
     assert "TimeoutStartSec=12600\n" in unit
     (again,) = read([written(tmp_path, as_toml(found))])
     assert again == found

@@ -241,9 +241,15 @@ class Docker(Engine):
         """Return the name by which the engine has an image, or gets it."""
         return image
 
-    def argv(self, arguments: "List[str]") -> "List[str]":
+    def argv(self, arguments: "List[str]", environ: "Mapping[str, str]") -> "List[str]":
         """Return the words of a call of the engine's command."""
         return [self.COMMAND, "--host=unix://" + self.place] + arguments
+
+    def output_of_command(self) -> "int":
+        """Return where that writes what nobody reads: a descriptor, or a constant of `subprocess`."""
+        import subprocess
+
+        return subprocess.DEVNULL
 
     def command(self, arguments: "List[str]", what_failed: "str", stdin: "Any" = None) -> "None":
         """Run the engine's command; it keeps the lock should this process be killed, and its progress is shown on a terminal.
@@ -260,8 +266,8 @@ class Docker(Engine):
         environ.setdefault("HOME", "/root")  # the registry logins of root
         try:
             done = subprocess.Popen(
-                self.argv(arguments), env=environ, close_fds=False,
-                stdin=stdin or subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                self.argv(arguments, environ), env=environ, close_fds=False,
+                stdin=stdin or subprocess.DEVNULL, stdout=self.output_of_command(), stderr=subprocess.PIPE)
         except FileNotFoundError:
             raise Failure("the {} command is not installed; install {}".format(self.COMMAND, self.CLIENTS)) from None
         assert done.stderr is not None
@@ -376,6 +382,6 @@ def began(text: "str") -> "float":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+    from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
     from engines import Output, Pending, Presence, Wanted

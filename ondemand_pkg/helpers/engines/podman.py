@@ -39,6 +39,8 @@ class Podman(Docker):
         super().load_rest()
         import calendar  # noqa: F401 # of began()
 
+        from engines import beside  # noqa: F401 # of a service of our own
+
     # A life
 
     def output(self, name: "str", seen: "Seen", reads: "bool" = True) -> "Output":
@@ -116,8 +118,16 @@ class Podman(Docker):
         is_chosen = any(option.partition("=")[0] == LOG_DRIVER for option in wanted.options)
         return [] if is_chosen else [LOG_DRIVER + "=journald"]
 
-    def argv(self, arguments: "List[str]") -> "List[str]":
-        return [self.COMMAND] + arguments
+    def argv(self, arguments: "List[str]", environ: "Mapping[str, str]") -> "List[str]":
+        from engines import beside
+
+        return beside.command([self.COMMAND] + arguments, environ)
+
+    def output_of_command(self) -> "int":
+        from engines import beside
+
+        lock = beside.held_lock()
+        return super().output_of_command() if lock is None else lock
 
     def remove(self, name: "str") -> "None":
         try:
@@ -228,7 +238,7 @@ def full_name(image: "str") -> "str":
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
-    from typing import List, Optional, Tuple
+    from typing import List, Mapping, Optional, Tuple
 
     from engines import Presence, Seen, Wanted
     from engines.docker_api import Api

@@ -88,13 +88,21 @@ def own_service() -> "str":
 
 
 def serve(program: "str", listener: "int") -> "None":
-    """Become the service; nothing else is handed on, the package's lock least of all."""
+    """Become the service, or what has systemd run it; nothing else is handed on, the package's lock least of all."""
+    from engines import beside
+
+    argv = [program, "system", "service", "--time={}".format(SERVES)]
+    if beside.is_bounded():
+        environ = own_environment()
+        os.dup2(listener, 0)
+        os.closerange(HANDED_OVER, MOST_FILES)
+        os.execvpe("systemd-run", beside.service(argv, environ), environ)
     os.dup2(listener, HANDED_OVER)
     os.set_inheritable(HANDED_OVER, True)
     os.closerange(HANDED_OVER + 1, MOST_FILES)
     environ = own_environment()
     environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-    os.execve(program, ["podman", "system", "service", "--time={}".format(SERVES)], environ)
+    os.execve(program, argv, environ)
 
 
 def own_environment() -> "Dict[str, str]":
