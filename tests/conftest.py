@@ -24,6 +24,9 @@ settings.register_profile("anywhere", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "anywhere")
 
+# Seconds for each test of a directory; the others' are in setup.cfg.  None is to be reached, however busy the machine is.
+LIMITS = {"lint": 600, "unit": 600}
+
 _TEMPORARY = tempfile.mkdtemp()
 atexit.register(shutil.rmtree, _TEMPORARY)
 _INSTALLED = Path(_TEMPORARY) / "ondemand-x"
@@ -43,3 +46,11 @@ def host_of_its_own() -> Iterator[None]:
     """Let no test find what another one has noted on the host, and none change the real one."""
     yield
     shutil.rmtree(_HOST, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        limit = LIMITS.get(item.path.relative_to(here).parts[0]) if here in item.path.parents else None
+        if limit:
+            item.add_marker(pytest.mark.timeout(limit))

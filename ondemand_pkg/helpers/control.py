@@ -212,9 +212,9 @@ def _packets(descriptor: "Optional[int]" = None) -> "Socket":
 
 
 def _allowed(client: "Socket") -> "Tuple[str, ...]":
-    """Return what a helper may say: root and the service's own processes are heard, nobody else."""
+    """Return what a helper may say: root (in tests, who runs them) and the service's own processes are heard, nobody else."""
     pid, user, _ = struct.unpack("3i", client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, SO_PEERCRED_SIZE))
-    if user == 0:
+    if user in (0, os.geteuid()):
         return words.OF_ROOT
     try:
         with open("/proc/{}/cgroup".format(pid)) as lines:

@@ -94,7 +94,7 @@ def test_what_a_file_says_is_merged_as_compose_merges_it() -> None:
     assert web["env"] == {"A": "1", "B": "2", "C": "3", "D": "a", "E": "b", "F": "2out", "Z": "deeper", "BASE": "2",
                           "FROM_ENV": "yes"}
     assert {volume.rpartition("merged-files")[2] for volume in web["volumes"]} == {
-        "/base/base-data:/base", "/root/home:/home", "/other:/data", "/conf:/conf:ro"}
+        "/base/base-data:/base", f"{Path.home()}/home:/home", "/other:/data", "/conf:/conf:ro"}
     options = web["create_args"]
     assert "--security-opt=no-new-privileges:true" in options and "--security-opt=seccomp:unconfined" in options
     assert [option for option in options if option.startswith("--device")] == ["--device=/dev/a:/dev/a", "--device=/dev/b"]
