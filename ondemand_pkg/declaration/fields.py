@@ -168,8 +168,8 @@ FIELDS: tuple[Field, ...] = (
           '{ http = "/healthz" }', '"tcp", without ports "started"'),
     Field("udp_timeout", container_values.UDP_TIMEOUT, "Forget a client of a UDP port after this long without a datagram "
           "from it; its next datagram reaches the server from another port.", '"30min"', '"5min"'),
-    Field("idle", container_values.IDLE, "Stop the container after this long without traffic; \"never\" keeps it running "
-          "once woken.", '"10min"', '"never"'),
+    Field("idle", container_values.IDLE, "Stop the container after this long without traffic, 5min at least while a client "
+          "waits for an answer; \"never\" keeps it running once woken.", '"10min"', '"never"'),
     Field("wake_at", calendar_values.EVENTS, "Wake the container at these moments without a client, in the host's time zone "
           "unless one is named; without traffic it sleeps again after 'idle'.", '"Mon..Fri 07:45"'),
     Field("keep_awake", hours_values.HOURS, "Hours in which 'idle' does not put the container to sleep, in the host's time zone; "

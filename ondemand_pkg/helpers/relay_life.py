@@ -49,6 +49,7 @@ from relay_states import (
 )
 from states import Machine
 
+ANSWER_PATIENCE = 300.0  # seconds for which a client that has asked for something waits; browsers give up after so many
 START_PATIENCE = 90.0  # seconds in which `run` must answer: at a boot the engine may start first
 UNITS_PATIENCE = 0.1  # seconds until the next process looks for another way to `run`
 LIFE_LOOK = 1.0  # seconds after which it is looked again whether silent clients are left, or a `run` was started without this
@@ -190,7 +191,7 @@ class Life(Machine):
             self.happen(EXPIRED)
         elif self.state == SERVING and self.idle is not None:
             self.look_for_traffic()
-            if moment - self.quiet_since >= self.idle:
+            if moment - self.quiet_since >= self.patience():
                 self.happen(QUIET)
         if self.deadline is not None:
             return max(0.0, self.deadline - time.monotonic())
@@ -210,6 +211,12 @@ class Life(Machine):
         is_kept = is_kept or self.counts_connections and any(carrier.keeping() for carrier in self.carriers)
         if any(has_moved) or is_kept or self.waiting():
             self.quiet_since = time.monotonic()
+
+    def patience(self) -> "float":
+        """Return for how long nothing must move until the workload is put to sleep: longer while a client waits for an answer,
+        be it that the workload waits for another one that is just waking."""
+        assert self.idle is not None
+        return max(self.idle, ANSWER_PATIENCE) if any(carrier.asking() for carrier in self.carriers) else self.idle
 
     def waiting(self) -> "int":
         return sum(carrier.waiting() for carrier in self.carriers)
@@ -238,7 +245,7 @@ class Life(Machine):
         left = "-"
         if self.idle is not None:
             self.look_for_traffic()
-            left = "{:.1f}".format(max(0.0, self.idle - (time.monotonic() - self.quiet_since)) + self.kept())
+            left = "{:.1f}".format(max(0.0, self.patience() - (time.monotonic() - self.quiet_since)) + self.kept())
         lost = sum(carrier.lost() for carrier in self.carriers)
         return "{} {} {}{}".format(words.NUMBERS, left, self.connections() + self.waiting(), " {}".format(lost) if lost else "")
 

@@ -169,6 +169,26 @@ def test_it_does_not_fall_asleep_in_these_hours_and_idle_counts_from_their_end(m
     assert run.said[-1] == "idle"
 
 
+def test_it_does_not_fall_asleep_while_a_client_waits_for_an_answer_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    life, run, clock = awake([0.0], monkeypatch)
+    asks = [True]
+    monkeypatch.setattr(Silent, "asking", lambda _: asks[0])
+    clock[0] = 111.0
+    life.pass_time()
+    assert "idle" not in run.said and life.numbers() == "numbers 289.0 0"
+    asks[0] = False
+    life.pass_time()
+    assert run.said[-1] == "idle"
+
+    life, run, clock = awake([0.0], monkeypatch)
+    asks[0], clock[0] = True, 399.9
+    life.pass_time()
+    assert "idle" not in run.said
+    clock[0] = 400.0
+    life.pass_time()
+    assert run.said[-1] == "idle"
+
+
 def test_status_shows_how_long_it_stays_awake_with_the_rest_of_the_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [3600.0]
     life, _, clock = awake(kept, monkeypatch)

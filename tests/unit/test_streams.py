@@ -316,3 +316,23 @@ def test_a_long_stream_that_is_broken_off_leaves_no_file_open(streams: ModuleTyp
     kept = sum(pipe is not None for pipe in broken.relay.pipes)
     assert len(broken.relay.pipes) == streams.PIPES
     assert len(files() - before) == 2 * kept
+
+
+def test_a_client_waits_for_an_answer_from_its_request_to_the_first_byte_of_the_workload(between: Between) -> None:
+    client, server = between.pair()
+    assert not between.relay.asking()
+    client.sendall(b"how long?")
+    assert server.recv(100) == b"how long?"
+    assert between.relay.asking()
+    server.sendall(b"so long")
+    assert client.recv(100) == b"so long"
+    assert not between.relay.asking()
+    client.sendall(b"x" * 3_000_000)
+    found = 0
+    while found < 3_000_000:
+        found += len(server.recv(65536))
+    assert between.relay.asking()
+    server.close()  # who has closed answers no more
+    assert client.recv(100) == b""
+    assert not between.relay.asking()
+    client.close()

@@ -314,6 +314,9 @@ class Carrier:
     def __init__(self) -> None:
         self.mute, self.held = 0, 0
 
+    def asking(self) -> bool:
+        return False
+
     def silent(self) -> int:
         return self.mute
 

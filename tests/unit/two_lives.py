@@ -155,6 +155,9 @@ class Carrier:
     def keeping(self) -> int:
         return len(self.led)
 
+    def asking(self) -> bool:
+        return False
+
     def silent(self) -> int:
         return len(self.mute)
 

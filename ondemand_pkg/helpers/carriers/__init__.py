@@ -71,6 +71,10 @@ class Carrier:
         """Return how many of those that are led to the workload keep it awake where open connections do."""
         return self.connections()
 
+    def asking(self) -> "bool":
+        """Return whether a client has sent something to which the workload has not answered a byte yet."""
+        return False
+
     def silent(self) -> "int":
         """Return how many clients are accepted, and have sent nothing, where only data wakes."""
         return 0

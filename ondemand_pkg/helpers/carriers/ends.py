@@ -37,7 +37,7 @@ class End:
     """One end of a connection, and what was read here and could not be sent at the other end yet (bytes, or a Pipe)."""
 
     __slots__ = ("socket", "is_open", "listener", "peer", "pending", "readable", "last", "finished", "begun", "refused", "whole",
-                 "counts")
+                 "counts", "owes")
 
     def __init__(self, socket: "Socket", listener: "Listener") -> "None":
         self.socket = socket
@@ -51,6 +51,7 @@ class End:
         self.begun = 0.0  # when the workload was first asked to take it, or this attempt was begun
         self.refused = 0.0  # when the workload first refused it
         self.counts = True  # what moves here is traffic; not so, where only data wakes, until the client has sent some
+        self.owes = False  # the other end was the last one to send something
         self.whole = 0  # pieces read here one after the other that were as large as can be
 
 

@@ -68,6 +68,9 @@ class Streams(Carrier):
     def keeping(self) -> "int":
         return len(self.inner) if self.arriving.silent is None else sum(end.counts for end in self.inner)
 
+    def asking(self) -> "bool":
+        return any(end.owes and end.counts and not end.finished for end in self.inner)
+
     def waiting(self) -> "int":
         clients = self.arriving.clients
         return len(clients) if self.arriving.silent is None else sum(client.counts for client in clients.values())
@@ -162,6 +165,8 @@ class Streams(Carrier):
                     if size == 0:
                         self.finish(source)
                         return
+                    if size:
+                        source.owes, sink.owes = False, True
                     continue
                 if not size:
                     self.finish(source)
@@ -169,6 +174,7 @@ class Streams(Carrier):
                 if not source.counts and source not in self.inner:
                     source.counts = sink.counts = True
                 self.moved = self.moved or source.counts
+                source.owes, sink.owes = False, True
                 try:
                     sent = sink.socket.send(self.buffer[:size])
                 except BlockingIOError:
