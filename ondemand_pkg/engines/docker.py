@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from ondemand_pkg import __version__
+from ondemand_pkg.engines import own_names
 from ondemand_pkg.engines.engine import Engine
 from ondemand_pkg.formats import DEB, RPM
 from ondemand_pkg.model import Container, ReadyKind, Resolved
@@ -38,7 +39,7 @@ def options(container: Container) -> list[str]:
     found.append(f"--stop-timeout={container.stop_timeout}")
     if container.entrypoint is not None:
         found.append(f"--entrypoint={container.entrypoint[0] if container.entrypoint else ''}")
-    return found + list(container.create_args)
+    return found + own_names.options(container) + list(container.create_args)
 
 
 def command(container: Container) -> list[str]:

@@ -1,4 +1,4 @@
-"""The names under which this package's container reaches others and itself, and the addresses to which they lead.
+"""The names under which this package's container reaches others, and the addresses to which they lead.
 
 Knows the files `hosts` (address and names) and `links` of packages; hides that another package may be missing: then the address
 is the one that follows from its name.  No parser of JSON: a client is waiting.
@@ -9,6 +9,7 @@ import os
 from names import HERE
 
 HOSTS, LINKS = "hosts", "links"
+LOOPBACK = "127.0.0.1"
 FIRST, COUNT = (198 << 24) + (18 << 16), 1 << 17  # of the range 198.18.0.0/15 (ondemand_pkg/layout.py)
 
 
@@ -16,11 +17,11 @@ def hosts(here: "str" = HERE) -> "List[str]":
     """Return NAME:ADDRESS for each name that leads somewhere, in their order; nothing where neither file is there."""
     found: "Dict[str, str]" = {}
     for target, name in links_of(here):
+        if "ondemand-" + target == os.path.basename(here):  # by its own names it reaches itself anyway
+            found.update((each, LOOPBACK) for each in ([name] if name else []))
+            continue
         address, names = own_host(os.path.join(os.path.dirname(here), "ondemand-" + target)) or (address_of(target), [target])
         found.update((each, address) for each in ([name] if name else names))
-    own = own_host(here)
-    if own is not None:
-        found.update((each, own[0]) for each in own[1])
     return ["{}:{}".format(name, found[name]) for name in sorted(found)]
 
 

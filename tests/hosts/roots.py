@@ -43,6 +43,9 @@ IMAGES = {
     # Servers and their own clients, each of which a test names as the command.
     "many:1": (["nginx-light", "wrk", "redis-server", "redis-tools", "postgresql", "memcached", "libmemcached-tools",
                 "openssh-server", "openssh-client", "python3-websockets"], []),
+    # The parts of whole applications.
+    "applications:1": (["nginx-light", "gunicorn", "python3-flask", "python3-psycopg2", "python3-redis", "php-cli", "php-pgsql",
+                        "postgresql", "redis-server", "redis-tools"], []),
 }
 ON_EVERY_HOST = ("nginx:1.27", "servers:1")
 

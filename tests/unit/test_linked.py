@@ -118,8 +118,26 @@ def test_the_label_changes_with_links_and_address_and_diff_says_so(tmp_path: Pat
                 for one in declared(tmp_path, text))
     (found,) = compare(old, new)
     assert [str(change) for change in found.container] == [
-        f'address: new: "{layout.shared_address("web")}"', 'aliases: new: "[]"', 'links: new: "[\\"db\\"]"']
+        f'address: new: "{layout.shared_address("web")}"', 'aliases: new: "[]"', 'links: new: "[\\"db\\"]"',
+        '--hostname: new: "web"']
     assert found.restarts_socket
+
+
+@pytest.mark.parametrize(("more", "options"), [
+    ("", ["--hostname=db", "--add-host=database:127.0.0.1"]),
+    ('create_args = ["--network=backend"]\n', ["--hostname=db", "--add-host=database:127.0.0.1", "--network=backend"]),
+    ('create_args = ["-h", "store"]\n', ["--add-host=db:127.0.0.1", "--add-host=database:127.0.0.1", "-h", "store"]),
+    ('create_args = ["--network=host"]\n', ["--add-host=db:127.0.0.1", "--add-host=database:127.0.0.1", "--network=host"])])
+def test_by_its_own_names_a_container_reaches_itself_not_the_socket_that_wakes_it(
+        tmp_path: Path, more: str, options: list[str]) -> None:
+    (db,) = declared(tmp_path, DB + 'aliases = ["database"]\n' + more)
+    made_with = json.loads(files(db)["/usr/libexec/ondemand-db/container.json"])["options"]
+    assert made_with[-len(options):] == options
+
+
+def test_a_name_that_is_no_host_name_leads_to_the_containers_loopback(tmp_path: Path) -> None:
+    (db,) = declared(tmp_path, DB.replace("container.db", 'container."c++"'))
+    assert "--add-host=c++:127.0.0.1" in json.loads(files(db)["/usr/libexec/ondemand-c++/container.json"])["options"]
 
 
 @pytest.mark.parametrize(("text", "sockets"), [
@@ -166,12 +184,12 @@ def installed(libexec: Path, name: str, hosts: str = "", links: str = "") -> str
 
 
 def test_names_lead_where_the_installed_packages_say_and_else_where_the_name_says(tmp_path: Path) -> None:
-    web = installed(tmp_path, "web", "198.18.0.1 web front\n", "db\ndb:store\ngone\n")
-    assert linked.hosts(web) == [f"db:{layout.shared_address('db')}", "front:198.18.0.1", f"gone:{layout.shared_address('gone')}",
-                                 f"store:{layout.shared_address('db')}", "web:198.18.0.1"]
+    web = installed(tmp_path, "web", "198.18.0.1 web front\n", "db\ndb:store\ngone\nweb\nweb:me\n")
+    assert linked.hosts(web) == [f"db:{layout.shared_address('db')}", f"gone:{layout.shared_address('gone')}",
+                                 "me:127.0.0.1", f"store:{layout.shared_address('db')}"]
     installed(tmp_path, "db", "198.18.0.2 db database\n")
-    assert linked.hosts(web) == ["database:198.18.0.2", "db:198.18.0.2", "front:198.18.0.1",
-                                 f"gone:{layout.shared_address('gone')}", "store:198.18.0.2", "web:198.18.0.1"]
+    assert linked.hosts(web) == ["database:198.18.0.2", "db:198.18.0.2", f"gone:{layout.shared_address('gone')}",
+                                 "me:127.0.0.1", "store:198.18.0.2"]
     assert linked.hosts(installed(tmp_path, "plain")) == []
 
 
