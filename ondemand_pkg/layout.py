@@ -14,6 +14,7 @@ PRESETS = "/usr/lib/systemd/system-preset"
 DOCUMENTS = "/usr/share/doc"
 LINTIAN = "/usr/share/lintian"
 DOORS = "/run/ondemand.doors"  # as in helpers/names.py
+KERNEL_DOOR = "/run/ondemand.kernel"  # where each relay sees that of what leads clients past it; as in helpers/names.py
 DOOR = "/run/ondemand.door"  # where each relay sees its own
 PREFIX = "ondemand-"  # of every package of this project
 ATTENDANTS = f"{LIBEXEC}/ondemand"  # as in helpers/names.py; no package has a directory of that name, which ends in a NAME
@@ -43,6 +44,11 @@ def network_stem(name: str) -> str:
 def wake_stem(name: str) -> str:
     """Return the name of the units that wake a declared container by the clock; no NAME holds an ``@``."""
     return "ondemand-wake@" + name.replace("+", "_")
+
+
+def kernel_stem(name: str) -> str:
+    """Return the name of the units by which the kernel leads clients to a declared container; no NAME holds an ``@``."""
+    return "ondemand-kernel@" + name.replace("+", "_")
 
 
 def shared_address(name: str) -> str:

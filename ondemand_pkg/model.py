@@ -38,6 +38,7 @@ CONNECTION, DATA = "connection", "data"  # what wakes a container
 DEFAULT_DATA_TIMEOUT = 10.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
+KERNEL = "kernel"  # what carries clients' bytes, besides the relay
 ANY_ENGINE = "any"
 
 
@@ -88,6 +89,7 @@ class Container:
     wake_on: str = CONNECTION
     data_timeout: float = DEFAULT_DATA_TIMEOUT
     proxy: str = RELAY
+    path: str = RELAY
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
     expose: tuple[int, ...] = ()
@@ -195,6 +197,29 @@ class Container:
         return self.listens and self.proxy == RELAY
 
     @property
+    def kernel_ports(self) -> tuple[Port, ...]:
+        """Those whose clients the kernel may lead past the relay: of TCP, and not of loopback alone."""
+        if self.path != KERNEL or self.proxy_protocol:
+            return ()
+        return tuple(port for port in self.ports if isinstance(port.listen, TcpAddress)
+                     and not (port.listen.host and port.listen.host.is_loopback))
+
+    @property
+    def kernel_unit(self) -> str:
+        """The unit of what lets the kernel do so."""
+        return f"{layout.kernel_stem(self.name)}.service"
+
+    @property
+    def kernel_socket_unit(self) -> str:
+        """The socket unit at which the relay says whom it has accepted."""
+        return f"{layout.kernel_stem(self.name)}.socket"
+
+    @property
+    def kernel_door(self) -> str:
+        """Where that socket is; nobody but root can come there."""
+        return f"{layout.DOORS}/{self.package_name}/kernel"
+
+    @property
     def attends(self) -> bool:
         """Whether the relay waits for a client's data before it asks for the container."""
         return self.wake_on == DATA
@@ -227,12 +252,14 @@ class Container:
     @property
     def with_socket(self) -> tuple[str, ...]:
         """The units that run while the socket listens, and are started and stopped with it."""
-        return (*((self.door_unit,) if self.has_door else ()), *((self.timer_unit,) if self.wakes else ()))
+        return (*((self.door_unit,) if self.has_door else ()), *((self.timer_unit,) if self.wakes else ()),
+                *((self.kernel_socket_unit,) if self.kernel_ports else ()))
 
     @property
     def closed_by_upgrade(self) -> tuple[str, ...]:
-        """Those of them that an upgrade stops and starts; a relay that waits for data would see no new door."""
-        return self.with_socket[1:] if self.attends else self.with_socket
+        """Those of them that an upgrade stops and starts; a relay that waits for data, or is awake, would see no new door."""
+        kept = {*((self.door_unit,) if self.attends else ()), self.kernel_socket_unit}
+        return tuple(unit for unit in self.with_socket if unit not in kept)
 
     @property
     def container_name(self) -> str:

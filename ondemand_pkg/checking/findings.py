@@ -20,7 +20,7 @@ from ondemand_pkg.engines import create_options, references
 from ondemand_pkg.engines.choice import ENGINES, engines_of
 from ondemand_pkg.errors import Fault, joined
 from ondemand_pkg.frozen import frozen
-from ondemand_pkg.model import ANY_ENGINE, Container, Port, ReadyKind, TcpAddress, UdpAddress, UnixAddress
+from ondemand_pkg.model import ANY_ENGINE, KERNEL, Container, Port, ReadyKind, TcpAddress, UdpAddress, UnixAddress
 
 _ENGINE_SOCKETS = tuple(path for engine in ENGINES for path in engine.sockets)
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]|^\$[A-Z_][A-Z0-9_]*$")  # others are more likely part of a password
@@ -95,6 +95,13 @@ def _of_any(container: Container) -> Iterator[tuple[str, str]]:
         yield "readiness-by-port", (
             "it counts as ready once all its ports accept connections, and fails if one never does" if needs_all else
             "it counts as ready as soon as its port accepts connections")
+    if container.path == KERNEL:
+        staying = [str(port) for port in container.ports if port not in container.kernel_ports]
+        yield "stays-on-relay", (
+            "with proxy_protocol, all connections stay on the relay: the kernel writes no header" if container.proxy_protocol else
+            f"{' and '.join(staying)} {'stays' if len(staying) == 1 else 'stay'} on the relay, and so does "
+            "the first connection of an address in each minute" if staying else
+            "the first connection of an address in each minute stays on the relay, whose address the container sees then")
     speaking = sorted({port for port in container.targets if port in _SPEAKS_FIRST}) if container.attends else []
     if speaking:
         yield "speaks-first", "clients of {} never wake it: they send nothing until the server has spoken".format(

@@ -24,6 +24,7 @@ _PROXIES = {
                       "proxy_protocol", "relay_life", "relay_states")),
     SOCKET_PROXYD: ("proxyd", ()),
 }
+_OF_KERNEL = ("carriers/kernel", "engines/forwarding", "kernel_table", "netlink", "passing", "tracked")
 _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck",), ReadyKind.EXEC: ("execcheck",),
               ReadyKind.LOG: ("logcheck",), ReadyKind.UDP: ("udpcheck",)}
 
@@ -31,7 +32,8 @@ _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck
 def programs(container: Container) -> dict[str, str]:
     """Return the text of each program, by its name."""
     others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ()),
-              *(("waker",) if container.wakes else ())) if container.listens else ()
+              *(("waker",) if container.wakes else ()), *(("kernel",) if container.kernel_ports else ())
+              ) if container.listens else ()
     asking = (*_ASKING, *(("task",) if container.task else ()))
     return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in asking},
             **{name: render("libexec/program.j2", program=name, engine="") for name in others}}
@@ -51,6 +53,7 @@ def modules(container: Container) -> dict[str, bytes]:
     names = [*_MODULES, *of_engine, *of_proxy, *_READINESS.get(container.ready.kind, ()), *programs(container),
              *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ()),
              *(("hours",) if container.keep_awake else ()), *(("gateway",) if container.network_of else ()),
+             *(_OF_KERNEL if container.kernel_ports else ()),
              *(("carriers/silent", "unwoken") if container.attends else ())]
     return {f"{name}.py": _source(name) for name in names}
 

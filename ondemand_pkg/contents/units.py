@@ -37,6 +37,7 @@ def units(container: Container) -> dict[str, str]:
         "pauses": container.pauses,
         "unit_stem": layout.unit_stem,
         "door_seen": layout.DOOR,
+        "kernel_seen": layout.KERNEL_DOOR,
         "pull_timeout": PULL_TIMEOUT,
         "ready_timeout": f"{container.ready.timeout:g}",
         "turn_timeout": TURN_TIMEOUT,
@@ -49,6 +50,8 @@ def units(container: Container) -> dict[str, str]:
     return {
         **dict(_socket_units(container, values)),
         **door,
+        **({container.kernel_socket_unit: render("units/ondemand-kernel.socket.j2", **values),
+            container.kernel_unit: render("units/ondemand-kernel.service.j2", **values)} if container.kernel_ports else {}),
         **proxy,
         container.container_unit: render("units/ondemand-container.service.j2", **values),
         **({container.network_unit: render("units/ondemand-net.service.j2", **values)} if container.expose else {}),

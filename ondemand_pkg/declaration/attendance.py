@@ -11,7 +11,7 @@ from typing import Any
 
 from ondemand_pkg.model import Ready, ReadyKind
 
-_OF_CLIENTS = ("idle", "idle_mode", "idle_action", "proxy", "proxy_protocol", "allow", "wake_at", "keep_awake", "wake_on",
+_OF_CLIENTS = ("idle", "idle_mode", "idle_action", "proxy", "path", "proxy_protocol", "allow", "wake_at", "keep_awake", "wake_on",
                "data_timeout")
 _BY_PORT = {ReadyKind.TCP: "tcp", ReadyKind.HTTP: "http"}
 

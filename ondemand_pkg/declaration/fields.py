@@ -32,6 +32,7 @@ from ondemand_pkg.model import (
     DATA,
     EACH_VERSION,
     EACH_WAKE,
+    KERNEL,
     METRICS_DIRECTORY,
     RELAY,
     SOCKET_PROXYD,
@@ -188,6 +189,10 @@ FIELDS: tuple[Field, ...] = (
           "its memory and wakes in milliseconds.", '"pause"', '"stop"'),
     Field("proxy", values.choice(RELAY, SOCKET_PROXYD), "What forwards client connections: the package's own relay, or "
           "systemd's proxy, which supports one TCP address.", f'"{SOCKET_PROXYD}"', f'"{RELAY}"'),
+    Field("path", values.choice(RELAY, KERNEL), "What carries the bytes of TCP clients from outside of the host once the "
+          "container is awake: the relay, or the kernel, by nftables DNAT, so that the container sees their addresses. The first "
+          "connection of an address in each minute goes through the relay, and so do all others, and those of everybody where "
+          "the host does not support it; the journal then says why.", f'"{KERNEL}"', f'"{RELAY}"'),
     Field("proxy_protocol", values.choice("v1", "v2"), "Send a PROXY protocol header with the client's address before "
           "the client's data; the server must expect it.", '"v2"', "no header"),
     Field("requires", values.array(NAME), "Other containers of the site, by declared name, that are woken first and kept awake; "
@@ -224,7 +229,7 @@ FOREIGN_KEYS = {
 
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {
-    **dict.fromkeys(("node", "outbound", "pass_socket", "path", "replicas"), "leave it out"),
+    **dict.fromkeys(("node", "outbound", "pass_socket", "replicas"), "leave it out"),
     "health": "leave it out, or write ready for what must be so before clients are led to the container",
 }
 
@@ -249,6 +254,8 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
         for key in ("allow", "idle", "keep_awake", "proxy_protocol", "wake_on", "data_timeout", "excludes"):
             if arguments.get(key, CONNECTION) != CONNECTION and arguments[key]:
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
+        if arguments.get("path") == KERNEL:
+            yield "path", f'"{SOCKET_PROXYD}" says nobody whom it has accepted', "leave one of path and proxy out"
     yield from network_values.contradictions(arguments)
     yield from attendance.contradictions(arguments)
     yield from shared_network.contradictions(arguments)

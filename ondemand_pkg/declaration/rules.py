@@ -56,6 +56,11 @@ RULES = {rule.name: rule for rule in (
          "(21), SSH (22), Telnet (23), SMTP (25, 587), POP3 (110), NNTP (119), IMAP (143), MySQL and MariaDB (3306), VNC (5900). "
          "With `wake_on = \"data\"`, they never wake the container, and are closed after `data_timeout`.",
          "leave wake_on out, or silence this if clients of another port wake it"),
+    Rule("stays-on-relay", Severity.NOTE, "path", "With `path = \"kernel\"`, the container sees the address of a client from "
+         "outside, but not at each connection: the first one of an address in each minute goes through the relay. Connections to "
+         "Unix sockets, to loopback and with `proxy_protocol`, datagrams, and clients in containers or on the host itself stay "
+         "on the relay as well.",
+         "silence this if that will do; else write proxy_protocol, if the server reads it"),
     Rule("runs-as-root", Severity.WARNING, "user", "`user` overrides the image's user with root. `check` does not inspect the "
          "image: `user = \"root\"` is reported even if the image runs as root anyway, and a container without `user` is not "
          "reported, even if its image runs as root; `ondemand-pkg init IMAGE` shows the image's user.",

@@ -23,7 +23,7 @@ import shutil
 from declared import keep_from_everybody, read_environment, refuse_other_encodings, specification
 from engines import EngineDown, EngineError, Wanted, chosen
 from linked import clashes, hosts
-from names import DECLARATION, DOOR, DOORS, LEAVE, LOCKS, PACKAGE, STATE, UNITS, WORKLOAD
+from names import DECLARATION, DOOR, DOORS, KERNEL_DOOR, LEAVE, LOCKS, PACKAGE, STATE, UNITS, WORKLOAD
 from outcome import begun, tell_over
 from process import ENGINE_LEFT, Failure, Lock, remove_lock, say, show, usage
 
@@ -303,6 +303,7 @@ def remove(engine: "Engine") -> "int":
     try:
         os.rmdir(DOORS)
         os.unlink(DOOR)
+        os.unlink(KERNEL_DOOR)
     except OSError:
         pass  # there never was one, or other packages have theirs
     engine.bound(SCRIPT_PATIENCE)

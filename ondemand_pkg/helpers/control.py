@@ -25,6 +25,7 @@ class Server:
         self.listeners = {listener.fileno(): listener for listener in _passed() + [_named()]}
         self.clients: "Dict[int, Socket]" = {}
         self.holders: "Set[int]" = set()  # descriptors of those whose service requires this one
+        self.passing: "Set[int]" = set()  # descriptors of those that lead clients to the workload past the relay
         self.last = ""
         self.askers: "Set[int]" = set()  # descriptors of those who asked for the proxy's numbers
 
@@ -65,6 +66,7 @@ class Server:
     def _drop(self, client: "Socket") -> "None":
         self.askers.discard(client.fileno())
         self.holders.discard(client.fileno())
+        self.passing.discard(client.fileno())
         del self.clients[client.fileno()]
         client.close()
 

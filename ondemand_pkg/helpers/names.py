@@ -17,6 +17,7 @@ CONTROL = STATE + "/control"  # the socket of control.py
 END = STATE + "/end"  # when the workload last ended, and how many starts in a row had failed then
 DOORS = "/run/ondemand.doors"  # root's alone, as LOCKS; a directory each for the sockets at which packages are asked for
 DOOR = "/run/ondemand.door"  # where each relay sees its own; for all others an empty file
+KERNEL_DOOR = "/run/ondemand.kernel"  # the same of that at which it says whom it has accepted
 LOCKS = "/run/ondemand"  # root's alone; no package has a directory of that name, which ends in a NAME
 LOCK = "{}/{}.lock".format(LOCKS, NAME)
 STARTS = "{}/starts".format(LOCKS)  # the places of workloads that start; no package's lock is called so: theirs end in .lock

@@ -2,7 +2,7 @@
 
 Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--keep-awake HOURS]...
              [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] [--data-timeout SECONDS]
-             PORT[/udp]...
+             [--path relay|kernel] PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -95,7 +95,7 @@ class Service:
 
 def main(argv: "Sequence[str]") -> "int":
     try:
-        door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, data_timeout, ports = arguments(argv)
+        door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, path, data_timeout, ports = arguments(argv)
     except (IndexError, ValueError, OSError):
         return usage(__doc__)
     sockets = passed_sockets()
@@ -109,8 +109,15 @@ def main(argv: "Sequence[str]") -> "int":
     carriers: "List[Carrier]" = []
     who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since if data_timeout is None else who_and_since_data
     if of_streams:
-        carriers.append(Streams(loop, of_streams, header, (lambda client: is_allowed(client, allowed)) if allowed else None,
-                                data_timeout))
+        streams = Streams(loop, of_streams, header, (lambda client: is_allowed(client, allowed)) if allowed else None,
+                          data_timeout)
+        carriers.append(streams)
+        if path == "kernel":
+            from carriers import kernel  # only who declares it pays for it
+
+            passing = kernel.Passing(loop)
+            carriers.append(passing)
+            streams.arriving.on_accepted = passing.accepted
     if of_datagrams:
         from carriers import datagrams  # only who declares it pays for it
 
@@ -148,7 +155,7 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     door, idle, idle_mode, left = None, None, "traffic", list(argv)
     allowed: "List[Tuple[int, int]]" = []
     header: "Optional[Callable[[Socket], bytes]]" = None
-    exposed, udp_timeout = "", 300.0
+    exposed, udp_timeout, path = "", 300.0, "relay"
     data_timeout: "Optional[float]" = None
     kept = never_kept
     hours: "List[Hours]" = []
@@ -173,6 +180,8 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             udp_timeout = float(value)
         elif option == "--data-timeout":
             data_timeout = float(value)
+        elif option == "--path" and value in ("relay", "kernel"):
+            path = value
         elif option == "--proxy-protocol" and value in ("v1", "v2"):
             import proxy_protocol  # only who declares it pays for it
 
@@ -185,7 +194,7 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     if not all(kind in ("", "udp") for _, _, kind in words):
         raise ValueError(left)
     ports = [(int(port), kind == "udp") for port, _, kind in words]
-    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, data_timeout, ports
+    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, path, data_timeout, ports
 
 
 TYPE_CHECKING = False
@@ -199,5 +208,5 @@ if TYPE_CHECKING:
     from unwoken import Unwoken
 
     Arguments = Tuple[Optional[str], Optional[float], str, Callable[[], float], List[Tuple[int, int]],
-                      Optional[Callable[[Socket], bytes]], str, float, Optional[float],
+                      Optional[Callable[[Socket], bytes]], str, float, str, Optional[float],
                       List[Tuple[int, bool]]]

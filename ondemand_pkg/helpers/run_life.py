@@ -96,6 +96,8 @@ class Life(Machine):
             self.happen(WANTED if self.is_declared() else WANTED_ANOTHER)
         elif word == words.WHERE:
             self.happen(SOUGHT)
+        elif word == words.PASSES and self.state == AWAKE:
+            self.let_pass(descriptor, about)
         elif word == words.IDLE and self.state == AWAKE:
             pauses = self.pauses and not self.is_in_the_way
             self.happen(IDLE_BUT_HELD if self.is_held() else IDLE_TO_PAUSE if pauses else IDLE, descriptor)
@@ -199,7 +201,21 @@ class Life(Machine):
             say("the container has another address now: {}".format(self.address))
             self.control.tell("{} {}".format(words.MOVED, self.address), "{} {}".format(words.READY, self.address))
 
+    def let_pass(self, descriptor: "int", ports: "str") -> "None":
+        """Allow that clients are led to the workload past the relay: from now on that is ended before it is stopped or paused."""
+        import passing  # only who declares it pays for it
+
+        self.control.passing.add(descriptor)
+        self.control.answer(descriptor, "{} {}".format(words.MAY, passing.reachable(self.addresses, self.address, ports)))
+
+    def close_passing(self, why: "str") -> "None":
+        if self.control.passing:
+            import passing
+
+            passing.close(self.control, why)
+
     def freeze(self, _: "int") -> "None":
+        self.close_passing(words.PAUSED)
         try:
             self.engine.freeze(self.workload)
         except (EngineDown, EngineError) as error:
@@ -241,11 +257,13 @@ class Life(Machine):
 
     def stop(self, *_: "int") -> "None":
         self.control.tell(words.STOPPING)  # a proxy that comes while it stops waits for the next start
+        self.close_passing(words.STOPPING)
         self.stop_again()
 
     def sleep(self, *_: "int") -> "None":
         """Stop it because it has no traffic."""
         self.control.tell(words.STOPPING)
+        self.close_passing(words.STOPPING)
         try:
             self.steps.measure(self.engine.process(self.token))
         except ValueError:

@@ -19,6 +19,7 @@ ALLOWED = {
     "engines/podman.py": "Podman, as packages are built for it",
     "helpers/engines/docker*.py": "what asks Docker on hosts",
     "helpers/engines/podman*.py": "what asks Podman on hosts",
+    "helpers/engines/forwarding.py": "knows what an engine drops, and the one door that it leaves",
     "helpers/engines/chosen.py": "knows which of the two has a container",
     "importing/compose.py": "tells what to do by Docker's command first",
     "importing/compose_service.py": "names the options of Docker that keys of Compose stand for",

@@ -54,6 +54,8 @@ ROWS = {
     "literal-variable": [SOUND + 'env = { A = "${HOME}/x" }\n', SOUND + 'env = { A = "$HOME" }\n',
                          SOUND + 'create_args = ["--env=A=${B:-c}"]\n'],
     "no-memory-limit": [SOUND.replace('memory = "64m"\n', "")],
+    "stays-on-relay": [SOUND + 'path = "kernel"\n', SOUND + 'path = "kernel"\nproxy_protocol = "v1"\n',
+                       SOUND.replace('"80:80"', '"80:80", "53:53/udp", "/run/x.sock:80"') + 'path = "kernel"\n'],
     "speaks-first": [SOUND.replace("80:80", "22:22") + 'wake_on = "data"\n'],
     "readiness-by-port": [SOUND.replace('ready = { http = "/" }\n', ""), SOUND.replace('{ http = "/" }', '"tcp"')],
     "runs-as-root": [SOUND + 'user = "root"\n', SOUND + 'user = "0:0"\n',

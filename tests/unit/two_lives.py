@@ -221,6 +221,7 @@ class Control:
         self.greets = greets
         self.last = ""
         self.holders = {99} if is_held else set()
+        self.passing: set[int] = set()  # nobody leads clients past the relay here
 
     def tell(self, packet: str, later: str = "") -> None:
         self.last = later or packet

@@ -51,6 +51,7 @@ class Arriving:
         self.on_wanted = on_wanted
         self.on_doubt = on_doubt
         self.on_connected = on_connected
+        self.on_accepted: "Optional[Callable[[Socket], None]]" = None  # called with each client that may connect
         self.next_doubt = 0.0  # when it may be asked again
         self.address: "Optional[Tuple[int, str]]" = None  # of the workload, as soon as it is ready
         self.own: "Set[int]" = set()  # ports of the workload at which its address is that of a listener
@@ -193,6 +194,8 @@ class Arriving:
             if self.refusing or (self.is_allowed is not None and not self.is_allowed(socket)):
                 abort(socket)
                 continue
+            if self.on_accepted is not None:
+                self.on_accepted(socket)
             # A client that has reset its connection by now is known by this alone.
             self.hold(End(socket, listener), plain(address[0]) if isinstance(address, tuple) else "")
             if listener.clients > self.room():
