@@ -51,7 +51,7 @@ class Kernel:
         self.connections: "Optional[Connections]" = None
         self.lost = 0  # connections that were led there, and dropped, until the last look
         self.is_suspected = False  # at the last look there were more of them
-        self.traffic = 0
+        self.traffic = self.fresh = 0  # until the relay has asked last
         self.next_look = 0.0
         self.is_mended = False
 
@@ -146,7 +146,7 @@ class Kernel:
         try:
             if self.table is not None:
                 now = self.table.counted(TRAFFIC)
-                moved, self.traffic = int(now != self.traffic), now
+                moved, self.traffic, self.fresh = int(now != self.traffic), now, self.table.counted(FRESH)
             if self.connections is not None:
                 count = sum(one.is_open for one in self.connections.all())
         except OSError:
@@ -170,8 +170,11 @@ class Kernel:
         elif word == words.MAY and self.is_ready and self.relay is not None and self.table is None:
             self.lead(packet[1].split(","))
         elif word == words.CLOSE:
+            if words.IDLE in packet[1:] and self.is_busy():
+                self.control.tell(words.BUSY)
+                return
             self.is_ready = False
-            self.close(cuts=packet[1:] == [words.PAUSED])
+            self.close(cuts=words.PAUSED in packet[1:])
             self.control.tell(words.CLOSED)
 
     def ask(self) -> "None":
@@ -193,7 +196,7 @@ class Kernel:
         except (Failure, OSError) as error:
             self.give_up(str(error) if isinstance(error, Failure) else "the kernel refuses it ({})".format(error.strerror))
         else:
-            self.lost = self.traffic = 0
+            self.lost = self.traffic = self.fresh = 0
             self.is_suspected = False
             self.let_in(self.table, self.early)
         self.early.clear()
@@ -216,6 +219,19 @@ class Kernel:
             self.table.netlink.socket.close()
             self.table = None
         forwarding.remove()
+
+    def is_busy(self) -> "bool":
+        """Let nobody in, and see whether somebody has come since the relay has found that it is idle; then go on."""
+        if self.table is None:
+            return False
+        try:
+            self.table.let_nobody_in()
+            if (self.table.counted(TRAFFIC), self.table.counted(FRESH)) == (self.traffic, self.fresh):
+                return False
+            self.table.go_on()
+        except OSError:
+            return False
+        return True
 
     def close(self, cuts: "bool") -> "None":
         """Lead nobody there any more, and let what moves on connections come to its end, for a while."""

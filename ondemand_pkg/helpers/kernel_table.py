@@ -72,10 +72,11 @@ class Table:
             self._counter(TRAFFIC), self._counter(FRESH), self._counter(PASSED),
             self._chain("lead", "nat", PREROUTING, BEFORE_OTHERS), self._chain("count", "filter", FORWARD, BEHIND_FILTERS)]
         outside = b"".join(_interface_is_not(one) for one in interfaces)
+        self.leading: "List[Tuple[int, int, int, bytes]]" = []
         for address in addresses:
             of = protocol_of(address)
             changes.append(self._set(of))
-            changes.append(self._rule("lead", outside, _is_tcp(of), _load_ends(of), _lookup(of), _objref(FRESH), _dnat(of)))
+            self.leading.append(self._rule("lead", outside, _is_tcp(of), _load_ends(of), _lookup(of), _objref(FRESH), _dnat(of)))
             for offset in (of.source, of.source + of.length):
                 changes.append(self._rule("count", _was_rewritten(), _is_tcp(of),
                                           _load(1, offset, of.length, FIRST), _compare(0, of.packed(address)),
@@ -83,7 +84,7 @@ class Table:
             changes.append(self._rule("count", _was_rewritten(), _is_tcp(of),
                                       _load(1, of.source + of.length, of.length, FIRST), _compare(0, of.packed(address)),
                                       _flags(OPENING_OF, OPENING), _objref(PASSED)))
-        self.netlink.change(changes)
+        self.netlink.change(changes + self.leading)
 
     def let_in(self, clients: "Sequence[Tuple[str, str, int, str, int]]") -> "None":
         """Lead new connections for a minute: of a source, to an address and a port, to an address and a port of the workload."""
@@ -104,6 +105,10 @@ class Table:
     def let_nobody_in(self) -> "None":
         """Lead no new connection there; what moves on the others is still counted."""
         self.netlink.change([(DELETE_RULE, 0, INET, text(1, self.name) + text(2, "lead"))])
+
+    def go_on(self) -> "None":
+        """Lead new connections there again."""
+        self.netlink.change(self.leading)
 
     def remove(self) -> "None":
         """Lead nobody there any more; those who were led there stay."""

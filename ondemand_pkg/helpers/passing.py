@@ -37,24 +37,29 @@ def listens(address: "str", port: "int") -> "bool":
     return True
 
 
-def close(control: "Server", why: "str") -> "None":
-    """Wait until nobody is led to the workload any more."""
+def close(control: "Server", *why: "str") -> "bool":
+    """Wait until nobody is led to the workload any more; return whether that goes on, because it is not idle."""
     deadline = time.monotonic() + PATIENCE
     for descriptor in list(control.passing):
-        control.answer(descriptor, "{} {}".format(words.CLOSE, why))
+        control.answer(descriptor, " ".join((words.CLOSE,) + why))
     waiting = set(control.passing)
-    control.passing.clear()
+    busy: "Set[int]" = set()
     while waiting and time.monotonic() < deadline:
         poll = select.poll()
         for descriptor in waiting:
             poll.register(descriptor, select.POLLIN)
         for descriptor, _ in poll.poll(max(0, int(1000 * (deadline - time.monotonic())))):
-            if control.heard(descriptor) == words.CLOSED or descriptor not in control.clients:
+            word = control.heard(descriptor)
+            if word == words.BUSY:
+                busy.add(descriptor)
+            if word in (words.CLOSED, words.BUSY) or descriptor not in control.clients:
                 waiting.discard(descriptor)
+    control.passing = busy
+    return bool(busy)
 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Sequence, Set
 
     from control import Server

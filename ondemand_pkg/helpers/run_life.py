@@ -183,9 +183,10 @@ class Life(Machine):
         import pools  # run.py loaded it
 
         try:
-            return pools.is_held(self.engine) or self.engine.is_used(self.token)
+            is_used = pools.is_held(self.engine) or self.engine.is_used(self.token)
         except (EngineDown, EngineError):
-            return False
+            is_used = False
+        return is_used or self.close_passing(words.IDLE, *([words.PAUSED] if self.pauses else []))
 
     def stay_awake(self, descriptor: "int") -> "None":
         self.control.answer(descriptor, "{} {}".format(words.READY, self.address))
@@ -208,14 +209,15 @@ class Life(Machine):
         self.control.passing.add(descriptor)
         self.control.answer(descriptor, "{} {}".format(words.MAY, passing.reachable(self.addresses, self.address, ports)))
 
-    def close_passing(self, why: "str") -> "None":
-        if self.control.passing:
-            import passing
+    def close_passing(self, *why: "str") -> "bool":
+        """Wait until nobody passes the relay by; return whether somebody has come meanwhile, where it is because of idleness."""
+        if not self.control.passing:
+            return False
+        import passing
 
-            passing.close(self.control, why)
+        return passing.close(self.control, *why)
 
     def freeze(self, _: "int") -> "None":
-        self.close_passing(words.PAUSED)
         try:
             self.engine.freeze(self.workload)
         except (EngineDown, EngineError) as error:
@@ -257,13 +259,13 @@ class Life(Machine):
 
     def stop(self, *_: "int") -> "None":
         self.control.tell(words.STOPPING)  # a proxy that comes while it stops waits for the next start
-        self.close_passing(words.STOPPING)
+        self.close_passing()
         self.stop_again()
 
     def sleep(self, *_: "int") -> "None":
         """Stop it because it has no traffic."""
         self.control.tell(words.STOPPING)
-        self.close_passing(words.STOPPING)
+        self.close_passing()
         try:
             self.steps.measure(self.engine.process(self.token))
         except ValueError:

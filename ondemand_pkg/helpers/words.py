@@ -23,7 +23,7 @@ FAILED = "failed"  # COUNT: so many starts in a row have failed, this one too
 STATUS = "status"  # the proxy shall say its NUMBERS
 #        YIELD       # the proxy shall ask for sleep where it has no connections
 MAY = "may"  # ADDRESS[,ADDRESS], to `kernel`: it may lead clients past the relay, to these
-CLOSE = "close"  # WHY, to `kernel`: the workload is about to be "paused" or "stopping"; `run` waits until it is CLOSED
+CLOSE = "close"  # [idle] [paused], to `kernel`: the workload is about to sleep, or to be stopped; `run` waits until it is CLOSED
 # The end of the connection is the end of the workload.
 
 # To `run`.
@@ -39,11 +39,12 @@ ANSWERED = "answered"  # WHEN, from the proxy: the workload's first byte went to
 NUMBERS = "numbers"  # IDLE-LEFT CONNECTIONS [DROPPED], from the proxy: seconds, or "-" for ever; passed on to those who asked
 PASSES = "passes"  # PORT[,PORT], from `kernel`: may it lead clients to these ports of the workload, past the relay?
 CLOSED = "closed"  # from `kernel`: nobody is led there any more
+BUSY = "busy"  # from `kernel`, where it was asked because of idleness: somebody has come meanwhile, and it goes on
 
 # From the proxy to `kernel`, which answers STATUS by NUMBERS: whether something has moved, 0 or 1, and open connections.
 ACCEPTED = "accepted"  # SOURCE ADDRESS PORT: a client came from there to an address and a port of the host
 
-OF_ROOT = (GREETING, LISTENS, FAILED, IDLE, WHERE, WAKE, HOLD, YIELD, STATUS, PASSES, CLOSED)
+OF_ROOT = (GREETING, LISTENS, FAILED, IDLE, WHERE, WAKE, HOLD, YIELD, STATUS, PASSES, CLOSED, BUSY)
 OF_PROXY = (GREETING, IDLE, WHERE, WAKE, CLIENT, ANSWERED, NUMBERS)
 
 

@@ -18,10 +18,10 @@ from .machine import Machine, fresh
 SERVER = """
 import os, signal, socket, threading
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-server = socket.create_server(("", 80), backlog=4096)
+server = socket.create_server(("", 80), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True)
 def serve(client, address):
     with client:
-        client.sendall((address[0] + "\\n").encode())
+        client.sendall((address[0].replace("::ffff:", "") + "\\n").encode())
         while True:
             data = client.recv(4096)
             if not data:
@@ -63,6 +63,13 @@ idle        = "2s"
 idle_action = "pause"
 command     = ["-c", '''{server}''']
 
+[container.six]
+image       = "servers:1"
+ports       = ["8085:80"]
+path        = "kernel"
+create_args = ["--network=six"]
+command     = ["-c", '''{server}''']
+
 [container.guarded]
 image   = "servers:1"
 ports   = ["8084:80"]
@@ -70,8 +77,9 @@ path    = "kernel"
 allow   = ["192.0.2.2", "127.0.0.1"]
 command = ["-c", '''{server}''']
 """
+HOST6, CLIENT6 = "2001:db8:77::1", "2001:db8:77::2"
 HOST, CLIENT, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
-NAMES = ("seen", "napping", "counting", "pausing", "guarded")
+NAMES = ("seen", "napping", "counting", "pausing", "six", "guarded")
 OUTSIDE = f"""
 ip netns add outside
 ip link add outside0 type veth peer name inside0 netns outside
@@ -81,6 +89,8 @@ ip -n outside address add {CLIENT}/24 dev inside0
 ip -n outside address add {OTHER}/24 dev inside0
 ip -n outside link set inside0 up
 ip -n outside link set lo up
+ip address add {HOST6}/64 dev outside0 nodad
+ip -n outside address add {CLIENT6}/64 dev inside0 nodad
 """
 # As an outside client: prints the first line of each of some connections, or the name of the error.
 ASK = """
@@ -134,6 +144,7 @@ print(json.dumps(found))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need(*TOOLS, "nft", root=True)
     with fresh(request.param) as machine:
+        machine.run("docker", "network", "create", "--ipv6", "--subnet", "fd00:77::/64", "six")
         packages = built(tmp_path_factory.mktemp("kernel"), SITE.format(version="1", server=SERVER))
         machine.apt_install(*(packages[f"deb/{name}"] for name in NAMES))
         machine.sh(OUTSIDE)
@@ -142,7 +153,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def ask(site: Machine, port: int, count: int = 1, source: str = CLIENT) -> list[str]:
     """Connect from outside, one after the other; return what the clients were answered."""
-    return site.run("ip", "netns", "exec", "outside", "python3", "-c", ASK, HOST, str(port), str(count), source).stdout.split()
+    host = HOST6 if ":" in source else HOST
+    return site.run("ip", "netns", "exec", "outside", "python3", "-c", ASK, host, str(port), str(count), source).stdout.split()
 
 
 def held(site: Machine, port: int) -> subprocess.Popen[str]:
@@ -205,6 +217,14 @@ def test_the_server_sees_its_clients_and_the_relay_has_the_first_connection(site
     assert other[0].startswith("172."), "each address has its own first connection"
 
 
+def test_clients_of_ipv6_are_seen_too_where_the_container_has_such_an_address(site: Machine) -> None:
+    until_led(site, "six", 8085)
+    until_led(site, "six", 8085, CLIENT6)
+    assert set(ask(site, 8085, 5, CLIENT6)) == {CLIENT6} and set(ask(site, 8085, 5)) == {CLIENT}
+    until_led(site, "seen", 8080)
+    assert all(seen.startswith("172.") for seen in ask(site, 8080, 3, CLIENT6)), "IPv6 to a container of IPv4 is the relay's"
+
+
 def test_the_host_itself_its_unix_sockets_and_containers_are_served_as_before(site: Machine) -> None:
     until_led(site, "seen", 8080)
     for client in ("nc -w 5 127.0.0.1 8080", f"nc -w 5 {HOST} 8080", "nc -w 5 -U /run/seen.sock"):
@@ -222,10 +242,10 @@ def test_the_helper_has_one_capability_and_its_exposure_is_low(site: Machine) ->
 
 
 def test_a_helper_that_is_killed_leaves_no_rule_and_the_next_one_goes_on(site: Machine) -> None:
-    site.run("systemctl", "stop", "ondemand-seen.service", "ondemand-seen-container.service")
-    until_over(site, "ondemand-kernel@seen.service")
+    until_led(site, "seen", 8080)
+    site.run("systemctl", "stop", "ondemand-kernel@seen.service")
     before = rules(site)
-    ask(site, 8080)
+    assert "ondemand-seen" not in before
     until_led(site, "seen", 8080)
     assert rules(site) != before
     client = held(site, 8080)

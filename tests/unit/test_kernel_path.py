@@ -115,6 +115,9 @@ class Table:
     def let_nobody_in(self) -> None:
         self.is_there = False
 
+    def go_on(self) -> None:
+        self.is_there = True
+
     def remove(self) -> None:
         self.is_there = False
 
@@ -212,12 +215,25 @@ def test_without_a_relay_nobody_is_led_there(host: Host) -> None:
     assert host.helper.table is None and not host.table.is_there and host.cut == 0
 
 
-@pytest.mark.parametrize(("why", "cuts"), [(words.PAUSED, 1), (words.STOPPING, 0)])
-def test_before_a_pause_or_a_stop_the_rules_go_first(host: Host, why: str, cuts: int) -> None:
+@pytest.mark.parametrize(("why", "cuts"), [([words.IDLE, words.PAUSED], 1), ([words.IDLE], 0), ([], 0)])
+def test_before_a_pause_or_a_stop_the_rules_go_first(host: Host, why: list[str], cuts: int) -> None:
     lead(host)
-    host.helper.hear_run([words.CLOSE, why])
+    host.helper.hear_run([words.CLOSE, *why])
     assert not host.table.is_there and host.run[-1] == words.CLOSED
     assert host.cut == cuts, "a server that stops ends its connections itself; one that is paused would let them hang"
+
+
+@pytest.mark.parametrize("counter", ["traffic", "fresh"])
+def test_who_comes_between_the_relays_last_look_and_the_sleep_keeps_it_awake(host: Host, counter: str) -> None:
+    lead(host)
+    host.table.numbers.update(traffic=3, fresh=1)
+    host.relay.send(words.STATUS.encode())
+    host.helper.hear_relay(host.helper.relay)
+    host.table.numbers[counter] += 1
+    host.helper.hear_run([words.CLOSE, words.IDLE])
+    assert host.run[-1] == words.BUSY and host.table.is_there and host.helper.table is not None
+    host.helper.hear_run([words.CLOSE])
+    assert host.run[-1] == words.CLOSED and not host.table.is_there, "whoever stops it by hand is heeded"
 
 
 def test_a_workload_with_the_hosts_address_stays_with_the_relay_which_is_said_once(host: Host) -> None:
@@ -365,17 +381,20 @@ def test_run_waits_for_the_helper_before_it_goes_on_and_not_for_ever(tmp_path: P
 
     thread = threading.Thread(target=helper)
     thread.start()
-    passing.close(server, words.PAUSED)
+    assert passing.close(server, words.PAUSED) is False
     thread.join()
     assert seen[-1] == [words.CLOSE, words.PAUSED] and server.passing == set()
     monkeypatch.setattr(passing, "PATIENCE", 0.05)
     server.passing.add(descriptor)
-    passing.close(server, words.STOPPING)  # it says nothing
+    assert passing.close(server) is False  # it says nothing
+    server.passing.add(descriptor)
+    client.tell(words.BUSY)
+    assert passing.close(server, words.IDLE) is True and server.passing == {descriptor}
     server.passing.add(descriptor)
     client.close()
     begin = time.monotonic()
     monkeypatch.setattr(passing, "PATIENCE", 60.0)
-    passing.close(server, words.STOPPING)
+    passing.close(server)
     assert time.monotonic() - begin < 30 and server.clients == {}, "one that was killed is not awaited"
 
 

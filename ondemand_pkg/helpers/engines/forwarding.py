@@ -28,7 +28,7 @@ def let_through(ways: "Sequence[Tuple[str, int, int]]") -> "None":
     for program in sorted({program_of(address) for address, _, _ in ways}):
         there = rules(program)
         if there is None:
-            if engine() == "docker":
+            if engine() == "docker" and program == "iptables":  # it may leave IPv6 alone
                 raise Failure("Docker has no chain {} in {}, so it drops connections that it has not led there itself".format(
                     CHAIN, program))
             continue
