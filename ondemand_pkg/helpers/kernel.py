@@ -28,6 +28,8 @@ from tracked import Connections
 TICK = 1.0  # seconds after which it is looked again whether clients reach the workload
 ENDING = 1.0  # seconds for which connections may go on before a pause or a stop, as long as something moves on them
 LOOK = 0.05  # seconds in which something moves
+ASK = 5.0  # seconds after which it is asked again whether the workload is reached at an address of another kind
+RECENT = 1.0  # seconds in which the answer comes
 MOST = 512  # clients that are let in at once
 LOOPBACK, LINKED = "lo\0", "ondemand\0"  # interfaces from which clients are the relay's; the other one is network.py's
 RELAY_SERVES = "path = \"kernel\" is not possible: {}; the relay forwards all connections"
@@ -47,6 +49,8 @@ class Kernel:
         self.is_given_up = False  # it was told why
         self.table: "Optional[Table]" = None
         self.early: "Dict[Tuple[str, str, int], None]" = {}  # clients that were accepted before it was there
+        self.strangers: "Dict[Tuple[str, str, int], float]" = {}  # of a kind of address that the workload lacks, and when
+        self.next_ask = 0.0  # for such an address
         self.addresses: "List[str]" = []  # of the workload; it may have a connection while there is no table
         self.connections: "Optional[Connections]" = None
         self.lost = 0  # connections that were led there, and dropped, until the last look
@@ -138,6 +142,11 @@ class Kernel:
             target = next((one for one in self.addresses if (":" in one) == (":" in source) == (":" in address)), "")
         except (OSError, ValueError):
             return None
+        if inside and not target and len(self.strangers) < MOST:
+            self.strangers[client] = time.monotonic()
+            if time.monotonic() >= self.next_ask:
+                self.next_ask = time.monotonic() + ASK
+                self.control.tell(self.question())
         return (source, address, port, target, inside) if inside and target else None
 
     def answer(self, relay: "Socket") -> "None":
@@ -167,8 +176,11 @@ class Kernel:
             self.withdraw()
             self.cut()
             self.ask()
-        elif word == words.MAY and self.is_ready and self.relay is not None and self.table is None:
-            self.lead(packet[1].split(","))
+        elif word == words.MAY and self.is_ready and self.relay is not None:
+            if self.table is None:
+                self.lead(packet[1].split(","))
+            else:
+                self.extend(self.table, [address for address in packet[1].split(",") if address not in self.addresses])
         elif word == words.CLOSE:
             if words.IDLE in packet[1:] and self.is_busy():
                 self.control.tell(words.BUSY)
@@ -180,7 +192,10 @@ class Kernel:
     def ask(self) -> "None":
         """Ask whether clients may be led to the workload: from the answer on, `run` waits before it stops or pauses it."""
         if self.is_ready and self.relay is not None and self.table is None and not self.is_given_up:
-            self.control.tell("{} {}".format(words.PASSES, ",".join(str(inside) for _, _, inside in self.ports)))
+            self.control.tell(self.question())
+
+    def question(self) -> "str":
+        return "{} {}".format(words.PASSES, ",".join(str(inside) for _, _, inside in self.ports))
 
     def lead(self, addresses: "Sequence[str]") -> "None":
         try:
@@ -200,6 +215,21 @@ class Kernel:
             self.is_suspected = False
             self.let_in(self.table, self.early)
         self.early.clear()
+
+    def extend(self, table: "Table", addresses: "Sequence[str]") -> "None":
+        """Lead clients to addresses at which the workload was not reached before, such as one of IPv6 that the kernel had not
+        found to be unique yet."""
+        try:
+            for address in addresses:
+                self.addresses.append(address)  # which is what self.connections has, too
+                forwarding.let_through([way for way in self.ways() if way[0] == address])
+                table.extend(address)
+        except (Failure, OSError) as error:
+            self.give_up(str(error))
+        else:
+            recent = time.monotonic() - RECENT
+            self.let_in(table, [client for client, moment in self.strangers.items() if moment > recent])
+        self.strangers.clear()
 
     def ways(self) -> "List[Tuple[str, int, int]]":
         return sorted({(address, port, inside) for address in self.addresses for _, port, inside in self.ports})

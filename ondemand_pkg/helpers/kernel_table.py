@@ -71,20 +71,23 @@ class Table:
             (NEW_TABLE, CREATE, INET, text(1, name) + number(2, OWNED)),
             self._counter(TRAFFIC), self._counter(FRESH), self._counter(PASSED),
             self._chain("lead", "nat", PREROUTING, BEFORE_OTHERS), self._chain("count", "filter", FORWARD, BEHIND_FILTERS)]
-        outside = b"".join(_interface_is_not(one) for one in interfaces)
+        self.outside = b"".join(_interface_is_not(one) for one in interfaces)
         self.leading: "List[Tuple[int, int, int, bytes]]" = []
-        for address in addresses:
-            of = protocol_of(address)
-            changes.append(self._set(of))
-            self.leading.append(self._rule("lead", outside, _is_tcp(of), _load_ends(of), _lookup(of), _objref(FRESH), _dnat(of)))
-            for offset in (of.source, of.source + of.length):
-                changes.append(self._rule("count", _was_rewritten(), _is_tcp(of),
-                                          _load(1, offset, of.length, FIRST), _compare(0, of.packed(address)),
-                                          _flags(PUSH, PUSH), _objref(TRAFFIC)))
-            changes.append(self._rule("count", _was_rewritten(), _is_tcp(of),
-                                      _load(1, of.source + of.length, of.length, FIRST), _compare(0, of.packed(address)),
-                                      _flags(OPENING_OF, OPENING), _objref(PASSED)))
-        self.netlink.change(changes + self.leading)
+        self.netlink.change([*changes, *(change for address in addresses for change in self._to(address))])
+
+    def extend(self, address: "str") -> "None":
+        """Lead clients to one more address of the workload, of another kind."""
+        self.netlink.change(self._to(address))
+
+    def _to(self, address: "str") -> "List[Tuple[int, int, int, bytes]]":
+        of = protocol_of(address)
+        to = _load(1, of.source + of.length, of.length, FIRST) + _compare(0, of.packed(address))
+        back = _load(1, of.source, of.length, FIRST) + _compare(0, of.packed(address))
+        lead = self._rule("lead", self.outside, _is_tcp(of), _load_ends(of), _lookup(of), _objref(FRESH), _dnat(of))
+        self.leading.append(lead)
+        return [self._set(of), lead, *(self._rule("count", _was_rewritten(), _is_tcp(of), *expressions) for expressions in (
+            (to, _flags(PUSH, PUSH), _objref(TRAFFIC)), (back, _flags(PUSH, PUSH), _objref(TRAFFIC)),
+            (to, _flags(OPENING_OF, OPENING), _objref(PASSED))))]
 
     def let_in(self, clients: "Sequence[Tuple[str, str, int, str, int]]") -> "None":
         """Lead new connections for a minute: of a source, to an address and a port, to an address and a port of the workload."""

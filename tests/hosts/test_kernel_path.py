@@ -179,7 +179,7 @@ def rules(site: Machine) -> str:
     done = subprocess.run(["nsenter", "-t", str(site.leader), "--net", "--", "nft", "--stateless", "list", "ruleset"],
                           capture_output=True, text=True, check=True)
     saved = site.sh("iptables-save; ip6tables-save")
-    return re.sub(r"\[[0-9]+:[0-9]+\]", "", "\n".join(
+    return re.sub(r"\[[0-9]+:[0-9]+\]|elements = {[^}]*}", "", "\n".join(
         line for line in (done.stdout + saved).splitlines() if not line.startswith("#")))
 
 

@@ -102,6 +102,7 @@ class Table:
 
     def __init__(self) -> None:
         self.let: list[Any] = []
+        self.extended: list[str] = []
         self.numbers = {"traffic": 0, "fresh": 0, "passed": 0}
         self.is_there = True
         self.netlink = SimpleNamespace(socket=SimpleNamespace(close=lambda: None))
@@ -114,6 +115,9 @@ class Table:
 
     def let_nobody_in(self) -> None:
         self.is_there = False
+
+    def extend(self, address: str) -> None:
+        self.extended.append(address)
 
     def go_on(self) -> None:
         self.is_there = True
@@ -190,6 +194,15 @@ def test_whom_the_relay_accepts_before_the_rules_are_there_is_led_from_then_on(h
     host.helper.hear_run(["ready", "172.17.0.2"])
     host.helper.hear_run([words.MAY, "172.17.0.2"])
     assert [client[0] for client in host.table.let] == ["10.0.0.1"]
+
+
+def test_an_address_of_the_container_that_was_not_there_yet_is_asked_for_when_a_client_needs_it(host: Host) -> None:
+    lead(host, "172.17.0.2")
+    accepted(host, "2001:db8::1 2001:db8::9 80", "2001:db8::2 2001:db8::9 80")
+    assert host.run == 2 * [f"{words.PASSES} 1,8080"], "once in a while, not at each client"
+    host.helper.hear_run([words.MAY, "172.17.0.2,fd00::2"])
+    assert host.table.extended == ["fd00::2"]
+    assert [(client[0], client[3]) for client in host.table.let] == [("2001:db8::1", "fd00::2"), ("2001:db8::2", "fd00::2")]
 
 
 @pytest.mark.parametrize("client", [

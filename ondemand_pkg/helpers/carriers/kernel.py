@@ -16,7 +16,7 @@ from carriers import Carrier
 from carriers.clients import plain
 
 LONGEST = 1024  # bytes of a packet
-AGAIN = 30.0  # seconds after which the same client is told of again
+AGAIN = 5.0  # seconds after which the same client is told of again
 MOST = 4096  # clients that are remembered for that
 PATIENCE = 1000  # milliseconds for an answer
 RETRY = 5.0  # seconds until it is called again where it has ended
