@@ -38,8 +38,8 @@ def machine() -> list[tuple[str, str]]:
 @click.option("--plot", "plots", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE", multiple=True,
               help="Write a plot here, in the format that the name's end tells (.png, .svg); may stand several times.")
 def main(parts: tuple[str, ...], runs: int, markdown: Path | None, plots: tuple[Path, ...]) -> None:
-    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay and past it, of many services
-    asleep, of many that are woken at once, of a repository of 10,000 packages.
+    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay and past it, of many
+    services asleep, of many that are woken at once, of a repository of 10,000 packages.
 
     All but packing and repository need root.  Without a name all parts run that can.
     """

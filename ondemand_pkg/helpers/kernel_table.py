@@ -70,7 +70,9 @@ class Table:
         changes: "List[Tuple[int, int, int, bytes]]" = [
             (NEW_TABLE, CREATE, INET, text(1, name) + number(2, OWNED)),
             self._counter(TRAFFIC), self._counter(FRESH), self._counter(PASSED),
-            self._chain("lead", "nat", PREROUTING, BEFORE_OTHERS), self._chain("count", "filter", FORWARD, BEHIND_FILTERS)]
+            self._chain("lead", "nat", PREROUTING, BEFORE_OTHERS), self._chain("count", "filter", FORWARD, BEHIND_FILTERS),
+            # Most packets of a download are of no interest, and cost no more than this.
+            self._rule("count", _meta(L4) + _compare(0, bytes([TCP])), _flags(PUSH | OPENING, 0), _accept())]
         self.outside = b"".join(_interface_is_not(one) for one in interfaces)
         self.leading: "List[Tuple[int, int, int, bytes]]" = []
         self.netlink.change([*changes, *(change for address in addresses for change in self._to(address))])
@@ -192,6 +194,10 @@ def _was_rewritten() -> "bytes":
 
 def _flags(mask: "int", wanted: "int") -> "bytes":
     return _load(2, 13, 1, FIRST) + _masked(bytes([mask]), bytes([wanted]))
+
+
+def _accept() -> "bytes":
+    return _expression("immediate", number(1, 0), nested(2, nested(2, number(1, 1))))
 
 
 def _objref(name: "str") -> "bytes":
