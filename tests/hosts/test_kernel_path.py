@@ -258,8 +258,9 @@ def test_a_helper_that_is_killed_leaves_no_rule_and_the_next_one_goes_on(site: M
     until_led(site, "seen", 8080)
     end(client)
     kill(site, "ondemand-seen.service")
-    until_over(site, "ondemand-kernel@seen.service")
-    assert rules(site) == before, "nobody says any more whom the relay has accepted"
+    deadline = time.monotonic() + 30
+    while rules(site) != before:  # nobody says any more whom the relay has accepted
+        assert time.monotonic() < deadline, rules(site)
     assert ask(site, 8080)[0].startswith("172.")
     until_led(site, "seen", 8080)
 
