@@ -32,7 +32,7 @@ def test_check_finds_nothing_in_it_and_it_is_built(tmp_path: Path) -> None:
     checked = CliRunner().invoke(cli, ["check", str(tmp_path / "site.toml")])
     assert (checked.exit_code, "warning" in checked.stderr) == (0, False), checked.output
     built = CliRunner().invoke(cli, ["build", str(tmp_path / "site.toml"), "-o", str(tmp_path / "dist")])
-    assert built.exit_code == 0 and len(built.stdout.splitlines()) == 2 * (7 + 1 + 1)
+    assert built.exit_code == 0 and len(built.stdout.splitlines()) == 2 * (10 + 1 + 1)
 
 
 def test_each_key_is_explained_where_that_is_not_said_by_its_name() -> None:
