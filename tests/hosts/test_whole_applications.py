@@ -86,6 +86,7 @@ def test_a_thousand_clients_of_the_sleeping_application_are_all_answered(manager
 
 
 def test_two_databases_of_one_port_keep_their_data_apart(manager: Manager) -> None:
+    until_asleep(manager.machine)
     assert ask(manager.machine, f"{BLOG}/index.php?title=first+post") == "first post\n"
     assert awake(manager.machine) == {"blog-web", "blog-db"}
     assert "first post" not in ask(manager.machine, f"{NOTES}/")
@@ -171,7 +172,8 @@ def test_what_has_ended_in_a_failed_task_is_told_and_mended_by_the_next_version(
 def test_one_command_removes_the_application_and_leaves_its_data(manager: Manager) -> None:
     machine = manager.machine
     if manager.kind == "deb":
-        machine.sh("apt-get -y purge ondemand-notes && apt-get -y autoremove --purge", timeout=200)
+        # As those are marked that a repository brings: here all were named to apt.
+        machine.sh("apt-mark auto 'ondemand-notes-*'; apt-get -y purge ondemand-notes; apt-get -y autoremove --purge", timeout=200)
     else:
         manager.remove("ondemand-notes", *(f"ondemand-{name}" for name in sorted(OF_NOTES | {"notes-migrate"})))
     left = machine.sh("docker ps -a --format '{{.Names}}' | grep notes; ls /usr/lib/systemd/system | grep notes", check=False)
