@@ -20,7 +20,8 @@ class Installed(NamedTuple):
     """A package of this host: declared name, stem of its units; if it says so, the release that built it and its version.
 
     ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task,
-    ``schedule`` the moments at which one runs by the clock, ``unit`` the adopted unit of a service that was there before.
+    ``schedule`` the moments at which one runs by the clock, ``unit`` the adopted unit of a service that was there before,
+    ``with_clients`` whether clients connect to a companion.
     """
 
     name: "str"
@@ -31,11 +32,12 @@ class Installed(NamedTuple):
     task_before: "Tuple[str, ...]" = ()
     schedule: "Tuple[str, ...]" = ()
     unit: "str" = ""
+    with_clients: "bool" = False
 
     @property
     def listens(self) -> "bool":
         """Whether a socket listens for it; else it has a unit of the container alone, and a timer where it has a schedule."""
-        return not (self.companion_of or self.task_before or self.schedule)
+        return self.with_clients or not (self.companion_of or self.task_before or self.schedule)
 
     @property
     def units(self) -> "Tuple[str, ...]":
@@ -111,7 +113,7 @@ def installed() -> "Dict[str, Installed]":
             companion_of, task_before, schedule = (tuple(map(str, declared.get(key) or ()))
                                                    for key in ("companion_of", "task_before", "schedule"))
             found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before, schedule,
-                                    str(declared.get("unit") or ""))
+                                    str(declared.get("unit") or ""), bool(declared.get("with_clients")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

@@ -145,6 +145,11 @@ class Container:
         return bool(self.ports or self.expose)
 
     @property
+    def is_started_by_others(self) -> bool:
+        """Whether other services start it: a companion or a task."""
+        return bool(self.companion_of or self.task)
+
+    @property
     def attendances(self) -> dict[str, str]:
         """What it is, in the words of helpers/attending.py, to each service that it is started for, by its declared name."""
         if self.task:

@@ -70,8 +70,8 @@ def _purpose(container: Container) -> str:
     if container.unit:
         what = f"the unit {container.unit}, which is there already,"
     if container.companion_of:
-        return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes, and stopped when "
-                "the last of them sleeps.")
+        return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes"
+                f"{', or by a connection' if container.listens else ''}, and stopped when the last of them sleeps.")
     if container.schedule:
         return f"A task: {what} runs to its end at {' and '.join(container.schedule)}."
     if container.task:

@@ -13,23 +13,35 @@ from ondemand_pkg.model import Ready, ReadyKind
 
 _OF_CLIENTS = ("idle", "idle_mode", "idle_action", "proxy", "path", "proxy_protocol", "allow", "wake_at", "keep_awake", "wake_on",
                "data_timeout")
+_OF_SLEEP = ("idle", "idle_mode", "idle_action", "proxy", "wake_at", "keep_awake", "wake_on", "data_timeout")
 _BY_PORT = {ReadyKind.TCP: "tcp", ReadyKind.HTTP: "http"}
 
 
 def has_no_ports(table: Mapping[str, Any]) -> bool:
-    """Tell whether a container is one that needs no ports."""
+    """Tell whether a container is one that needs no ports and has none."""
+    return bool(table.get("task") or table.get("companion_of") and not has_clients(table))
+
+
+def is_started_by_others(table: Mapping[str, Any]) -> bool:
+    """Tell whether a container is a companion or a task."""
     return bool(table.get("companion_of") or table.get("task"))
+
+
+def has_clients(table: Mapping[str, Any]) -> bool:
+    """Tell whether clients connect to a container."""
+    return bool(table.get("ports") or table.get("expose"))
 
 
 def default_ready(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the readiness check of a container that declares none, where it is not that of all others."""
-    return {"ready": Ready(ReadyKind.STARTED)} if arguments.get("companion_of") and "ready" not in arguments else {}
+    is_silent = arguments.get("companion_of") and not has_clients(arguments)
+    return {"ready": Ready(ReadyKind.STARTED)} if is_silent and "ready" not in arguments else {}
 
 
 def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
     companion_of, before = arguments.get("companion_of", ()), arguments.get("before", ())
-    if before and not has_no_ports(arguments):
+    if before and not is_started_by_others(arguments):
         yield "before", "it says what waits for a task or a companion, and this container is neither", (
             "write task = true or companion_of too")
     if arguments.get("task"):
@@ -40,16 +52,14 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             yield key, "it says how a task runs, and this container is none", "write task = true too, or leave it out"
     if not companion_of:
         return
-    for key in ("ports", "expose"):
-        if arguments.get(key):
-            yield key, "a companion to which clients connect is not supported yet", (
-                "leave companion_of out: a connection wakes it; or leave the key out")
-    for key in _OF_CLIENTS:
+    for key in _OF_SLEEP if has_clients(arguments) else _OF_CLIENTS:
         if key in arguments:
-            yield key, "nothing connects to a companion, and it sleeps when the last container of companion_of does", (
+            yield key, ("a companion sleeps when the last container of companion_of does, and no client is connected to it"
+                        if has_clients(arguments) else
+                        "nothing connects to a companion, and it sleeps when the last container of companion_of does"), (
                 "leave the key out")
     ready = arguments.get("ready")
-    if ready is not None and ready.kind in _BY_PORT and not ready.ports:
+    if not has_clients(arguments) and ready is not None and ready.kind in _BY_PORT and not ready.ports:
         yield "ready", f"{_BY_PORT[ready.kind]} asks a port, and a companion has none", (
             'write "started", or a table with healthcheck, exec or log')
     for name in before:

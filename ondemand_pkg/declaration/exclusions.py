@@ -16,7 +16,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     excluded = arguments.get("excludes", ())
     if "excludes_timeout" in arguments and not excluded:
         yield "excludes_timeout", "nothing is excluded", 'write excludes = ["NAME"] too, or leave it out'
-    if excluded and attendance.has_no_ports(arguments):
+    if excluded and attendance.is_started_by_others(arguments):
         yield "excludes", "others start this container and wait for it, not clients", (
             "write excludes into the containers that it is started for")
     links = {link.target for link in arguments.get("links", ())}
@@ -39,7 +39,7 @@ def clashes(containers: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, 
                 continue
             if containers.get(other, {}).get("unit"):
                 yield name, "excludes", f'found "{other}"; excluding an adopted service is not supported', "leave it out"
-            if attendance.has_no_ports(containers.get(other, {})):
+            if attendance.is_started_by_others(containers.get(other, {})):
                 yield (name, "excludes", f'found "{other}"; others start that one and wait for it, not clients',
                        "name the containers that it is started for")
             needer = next((one for one, found in reached.items() if {name, other} <= found), "")

@@ -117,7 +117,7 @@ FIELDS: tuple[Field, ...] = (
           '["db", "cache:redis"]', "[]"),
     Field("companion_of", values.array(NAME, 1), "Other containers, by declared name, next to which this one runs, such as the "
           "application of a worker: it is started when one of them wakes and stopped when the last of them sleeps. A companion "
-          "has no ports.", '["web"]'),
+          "with ports is woken by its own clients too, and stays awake while one is connected.", '["web"]'),
     Field("network_of", NAME, "Another container, by declared name, whose network this one has instead of one of its own, such "
           "as a VPN gateway: it is woken first and kept awake, this one runs only as long as it does, and its package becomes a "
           "dependency of this one.", '"vpn"', "a network of its own"),

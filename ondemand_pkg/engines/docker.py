@@ -70,11 +70,12 @@ def specification(resolved: Resolved) -> dict[str, Any]:
     canonical = json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")
     required = {key: list(names) for key, names in (("requires", container.needs), ("companion_of", container.companion_of))
                 if names}
+    clients = {"with_clients": True} if container.companion_of and container.listens else {}
     task = {"task_before": list(container.before)} if container.task else {}
     if container.schedule:
         task["schedule"] = list(container.schedule)
     limited = {"log_limit": container.log_limit} if container.log_limit is not None else {}
-    return {**declared, "ready": readiness(container), **required, **task, **limited, "built_by": __version__,
+    return {**declared, "ready": readiness(container), **required, **clients, **task, **limited, "built_by": __version__,
             "version": f"{container.version}-{container.release}",
             "spec": hashlib.sha256(canonical).hexdigest()}
 

@@ -118,12 +118,12 @@ class Gateway:
         patience = None if self.over is not None and workload is not None else int(1000 * LOOK)
         while engine.is_alive(life):
             if self.is_over(engine):
-                kill(engine, life)
+                self.end(engine, life)
                 return
             poll.poll(patience)
 
     def end(self, engine: "Engine", life: "str") -> "None":
-        """Kill the workload, unless it has ended: the guard has ended, or the network is not the one."""
+        """Kill the workload, unless it has ended."""
         if life and engine.is_alive(life):
             kill(engine, life)
             say("the container of {!r}, whose network it has, has ended; so this one is ended".format(self.name))

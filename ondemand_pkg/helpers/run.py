@@ -1,7 +1,7 @@
 """run - start the container, forward its output, exit with its exit status.
 
 Usage: run [--pause] [--log] [--require NAME]... [--network-of NAME] [--exclude NAME SECONDS]... [--metrics DIRECTORY]
-           [--companion] [--with-proxy] [--started] [-- ARGUMENT...]
+           [--companion [--with-clients]] [--with-proxy] [--started] [-- ARGUMENT...]
 
 The main process of the container service (ExecStart=).  A client is waiting: what can wait until the engine
 starts the workload comes after it.  Knows the order of a start, and from where each event of a life comes; hides waiting.  What
@@ -9,9 +9,10 @@ the events mean is in run_life.py.  A workload that is not there as declared is 
 
 With --pause the workload is paused where it has no traffic, not stopped; with --log it is ready when it has written the text
 of container.json; each --require names the container of another package that must be ready before, --network-of the one whose
-network it has, --exclude one that must sleep, and how long that is waited for.  A --companion has no ports, and ends once no
-other service holds it; with --started it is ready at once.  --with-proxy starts the proxy where none has come, for nothing
-else puts the workload to sleep: one that waits for data may have ended.  What follows -- is for waitport.
+network it has, --exclude one that must sleep, and how long that is waited for.  A --companion ends once no other service holds
+it, and has no ports unless it is --with-clients, who keep it awake; with --started it is ready at once.  --with-proxy starts
+the proxy where none has come, for nothing else puts the workload to sleep: one that waits for data may have ended.  What
+follows -- is for waitport.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -41,6 +42,7 @@ ENGINE_RETURN = 60.0  # seconds in which an engine that went away while its work
 ENGINE_LOOK = 0.1  # seconds until it is looked again whether it is back
 SPARE_FILES = 4  # descriptors, without which a failure could not be told where no more can be opened
 LONELY = 30.0  # seconds in which another service must come to hold a companion that was started
+CLIENT_LOOK = 1.0  # seconds until it is looked again whether clients of a companion that no service holds have gone
 PROXY_PATIENCE = 2.0  # seconds in which a proxy that waits for data finds out by itself that the workload is awake
 NOWHERE = ["-"]  # the addresses of a workload to which nothing connects
 
@@ -54,7 +56,7 @@ class Run:
     def __init__(self, engine: "Engine", pauses: "bool" = False, by_log: "bool" = False, required: "Sequence[str]" = (),
                  waiting: "Sequence[str]" = (), metrics_directory: "Optional[str]" = None, is_companion: "bool" = False,
                  is_ready_at_once: "bool" = False, with_proxy: "bool" = False, network_of: "str" = "",
-                 excluded: "Optional[Mapping[str, float]]" = None) -> "None":
+                 excluded: "Optional[Mapping[str, float]]" = None, has_clients: "bool" = False) -> "None":
         self.spare_files = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
         self.engine = engine
         self.gateway: "Optional[Gateway]" = None
@@ -69,6 +71,7 @@ class Run:
                               Required(required, self.companions, self.hear_all, excluded), self.is_declared,
                               restart_service, self.current_addresses)
         self.life.is_companion = self.is_companion = is_companion
+        self.has_clients = has_clients  # of a companion: whether some connect to it
         self.is_ready_at_once = is_ready_at_once
         self.lacks_proxy = with_proxy  # as long as none has come
         self.held_until: "Optional[float]" = None  # when a companion that no service holds ends
@@ -209,7 +212,7 @@ class Run:
         """Return the workload's addresses, without those that lead clients back to a socket unit.  Raises Failure."""
         from own_sockets import is_local, without_own
 
-        found = NOWHERE if self.is_companion else self.engine.addresses(seen)
+        found = NOWHERE if self.is_companion and not self.has_clients else self.engine.addresses(seen)
         if self.waiting and any(map(is_local, found)):
             import waitport
 
@@ -342,6 +345,10 @@ class Run:
                 self.held_until = time.monotonic() + LONELY
             if self.held_until > time.monotonic():
                 return int(1000 * (self.held_until - time.monotonic())) + 1
+            if self.has_clients:
+                self.held_until = time.monotonic() + CLIENT_LOOK
+                self.life.give_way()  # where none of them is connected
+                return int(1000 * CLIENT_LOOK) + 1
             self.life.happen(IDLE)
         return None
 

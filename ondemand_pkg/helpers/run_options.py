@@ -8,7 +8,7 @@ def arguments(argv: "Sequence[str]") -> "Options":
     pauses, by_log, is_companion, is_ready_at_once, with_proxy, left = False, False, False, False, False, list(argv)
     required: "List[str]" = []
     excluded: "Dict[str, float]" = {}
-    metrics_directory, network_of = None, ""
+    metrics_directory, network_of, has_clients = None, "", False
     while left:
         option = left.pop(0)
         if option == "--":
@@ -28,17 +28,20 @@ def arguments(argv: "Sequence[str]") -> "Options":
             by_log = True
         elif option == "--companion":
             is_companion = True
+        elif option == "--with-clients":
+            has_clients = True
         elif option == "--with-proxy":
             with_proxy = True
         elif option == "--started":
             is_ready_at_once = True
         else:
             raise ValueError(option)
-    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy, network_of, excluded
+    return pauses, by_log, required, left, metrics_directory, is_companion, is_ready_at_once, with_proxy, network_of, excluded, (
+        has_clients)
 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Sequence, Tuple
 
-    Options = Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool, str, Dict[str, float]]
+    Options = Tuple[bool, bool, List[str], List[str], Optional[str], bool, bool, bool, str, Dict[str, float], bool]

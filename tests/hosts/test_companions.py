@@ -62,6 +62,8 @@ SHOP = '[package]\nversion = "1"\n' + "".join([
     container("worker", WORK, 'companion_of = ["web", "api"]'),
     container("sidecar", WORK, 'companion_of = ["api"]\nbefore = ["api"]\n'
               'ready = { exec = ["python3", "-c", "import os; os.stat(\'/shared/sidecar.ready\')"], timeout = "5s" }'),
+    container("front", SERVE, 'ports = ["8085:80"]'),
+    container("ui", SERVE, 'companion_of = ["front"]\nports = ["8084:80"]'),
     container("tasked", SERVE, 'ports = ["8082:80"]'),
     container("other", SERVE, 'ports = ["8083:80"]'),
     container("migrate", MIGRATE, 'task = true\nbefore = ["tasked", "other"]\ntask_timeout = "6s"'),
@@ -127,6 +129,26 @@ def test_a_companion_runs_while_one_of_its_services_is_awake(shop: Machine) -> N
     shop.sh("systemctl stop ondemand-api-container")
     becomes(shop)
     assert state(shop, "worker")["state"] == "asleep"
+
+
+def test_a_companion_with_ports_is_woken_by_its_service_and_by_its_clients(shop: Machine) -> None:
+    asleep(shop)
+    assert ask(shop, 8085) == "front"
+    becomes(shop, "front", "ui")
+    assert ask(shop, 8084) == "ui" and state(shop, "ui")["state"] == "awake"
+    shop.sh("systemctl stop ondemand-front-container")
+    becomes(shop)
+    assert ask(shop, 8084) == "ui"
+    becomes(shop, "ui")
+    assert ask(shop, 8085) == "front"
+    becomes(shop, "front", "ui")
+    client = shop.start("sh", "-c", "exec python3 -c \"import socket; s = socket.create_connection(('127.0.0.1', 8084)); "
+                        "print('connected', flush=True); input()\"")
+    assert client.stdout is not None and client.stdout.readline() == "connected\n"
+    shop.sh("systemctl stop ondemand-front-container")
+    becomes(shop, "ui")
+    client.communicate("")
+    becomes(shop)
 
 
 def test_a_service_that_is_woken_while_its_companion_stops_gets_it_back(shop: Machine) -> None:

@@ -48,11 +48,23 @@ def test_a_companion_needs_no_ports_and_is_ready_once_it_is_started(tmp_path: Pa
     assert not found.listens and found.ready.kind is ReadyKind.STARTED and web.ready.kind is ReadyKind.TCP
 
 
+@pytest.mark.parametrize("format_name", ["deb", "rpm"])
+def test_a_companion_with_ports_listens_and_is_ready_once_it_takes_connections(tmp_path: Path, format_name: str) -> None:
+    text = WEB + worker('companion_of = ["web"]\nports = ["81:80"]\nallow = ["10.0.0.0/8"]')
+    (tmp_path / "site.toml").write_text(text)
+    _, found = read([str(tmp_path / "site.toml")])
+    assert found.listens and found.ready.kind is ReadyKind.TCP
+    files = {entry.path: entry.data for entry in package_of.package(Resolved(found), FORMATS[format_name], 0).entries}
+    units = "/usr/lib/systemd/system/ondemand-worker"
+    assert f"{units}.socket" in files and b"/run --companion --with-clients -- " in files[f"{units}-container.service"]
+    assert files["/usr/libexec/ondemand/web/worker"] == b"companion\n"
+
+
 @pytest.mark.parametrize(("rest", "told"), [
-    ('companion_of = ["web"]\nports = ["81:80"]', "ports: a companion to which clients connect is not supported yet; leave "
-     "companion_of out: a connection wakes it; or leave the key out"),
-    ('companion_of = ["web"]\nexpose = ["80"]', "expose: a companion to which clients connect is not supported yet; leave "
-     "companion_of out: a connection wakes it; or leave the key out"),
+    ('companion_of = ["web"]\nports = ["81:80"]\nidle = "1h"', "idle: a companion sleeps when the last container of companion_of "
+     "does, and no client is connected to it; leave the key out"),
+    ('companion_of = ["web"]\nexpose = ["80"]\nwake_at = "03:30"', "wake_at: a companion sleeps when the last container of "
+     "companion_of does, and no client is connected to it; leave the key out"),
     ('companion_of = ["web"]\nidle = "1h"', "idle: nothing connects to a companion, and it sleeps when the last container of "
      "companion_of does; leave the key out"),
     ('companion_of = ["web"]\nready = { http = "/" }', 'ready: http asks a port, and a companion has none; write "started", or a '

@@ -495,4 +495,4 @@ def test_a_call_that_makes_no_sense_shows_how_to_call_it(host: Host, argv: list[
     assert run.main(argv, host.engine.engine()) == 2
     assert capsys.readouterr().err == (
         "Usage: run [--pause] [--log] [--require NAME]... [--network-of NAME] [--exclude NAME SECONDS]... [--metrics DIRECTORY]\n"
-        "           [--companion] [--with-proxy] [--started] [-- ARGUMENT...]\n")
+        "           [--companion [--with-clients]] [--with-proxy] [--started] [-- ARGUMENT...]\n")
