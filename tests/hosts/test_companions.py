@@ -286,6 +286,7 @@ def test_a_companion_is_installed_and_removed_by_dnf(tmp_path: Path) -> None:
         manager.remove("ondemand-worker")
         assert awake(machine) == {"api", "sidecar"}
         assert ask(machine, 8082) == "tasked" and runs(machine, "migrate") == 1
-        manager.remove(*(f"ondemand-{name}" for name in ("api", "web", "sidecar", "tasked", "other", "migrate", "prepare")))
+        manager.remove(*(f"ondemand-{name}" for name in ("api", "web", "sidecar", "tasked", "other", "migrate", "prepare",
+                                                           "front", "ui")))
         assert machine.sh("ls -d /usr/libexec/ondemand*; systemctl list-units --all --plain --no-legend 'ondemand*'",
                           check=False) == ""
