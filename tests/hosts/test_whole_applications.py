@@ -173,7 +173,8 @@ def test_one_command_removes_the_application_and_leaves_its_data(manager: Manage
     machine = manager.machine
     if manager.kind == "deb":
         # As those are marked that a repository brings: here all were named to apt.
-        machine.sh("apt-mark auto 'ondemand-notes-*'; apt-get -y purge ondemand-notes; apt-get -y autoremove --purge", timeout=200)
+        machine.sh("apt-mark auto 'ondemand-notes-*'; apt-get -y purge ondemand-notes; apt-get -y autoremove --purge",
+                   timeout=200)
     else:
         manager.remove("ondemand-notes", *(f"ondemand-{name}" for name in sorted(OF_NOTES | {"notes-migrate"})))
     left = machine.sh("docker ps -a --format '{{.Names}}' | grep notes; ls /usr/lib/systemd/system | grep notes", check=False)
