@@ -51,6 +51,21 @@ def kernel_stem(name: str) -> str:
     return "ondemand-kernel@" + name.replace("+", "_")
 
 
+def apart_unit(name: str) -> str:
+    """Return the unit that makes the network in which systemd runs an image; no NAME holds an ``@``."""
+    return f"ondemand-apart@{name.replace('+', '_')}.service"
+
+
+def apart(package: str) -> str:
+    """Return where that network is."""
+    return f"/run/netns/{package}"
+
+
+def unpacked(package: str) -> str:
+    """Return the directory of an unpacked image, as in helpers/engines/systemd.py."""
+    return f"/var/lib/ondemand/systemd/{package.replace('+', '_')}"
+
+
 def shared_address(name: str) -> str:
     """Return the address at which other containers reach a declared one, by its name alone: the same on every machine."""
     number = int.from_bytes(hashlib.sha256(name.encode("ascii")).digest()[:4], "big")

@@ -110,6 +110,7 @@ class Container:
     pin: bool = False
     bundle: bool = False
     engine: str = ANY_ENGINE
+    outbound: bool = True
     unit: str = ""
     silence: Mapping[str, str] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from ondemand_pkg.engines import references
+from ondemand_pkg.engines.choice import is_unpacked
 from ondemand_pkg.engines.docker_sdk import BrokenOff, DockerEngine, NoEngine, Refused
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats.blocks import Measured
@@ -48,7 +49,11 @@ class Images:
         """
         if container.pin:
             container = dataclasses.replace(container, image=self._pin(container.image, container.name))
-        return Resolved(container, self._carry(container.image, container.name) if container.bundle else None)
+        carried = self._carry(container.image, container.name) if container.bundle else None
+        if carried is not None and is_unpacked(container) and (unmet := _unmet(carried)):
+            raise OndemandError(f"container.{container.name}.engine: the image {container.image} wants {unmet}, "
+                                'which is not supported yet with engine = "systemd"; leave the key out')
+        return Resolved(container, carried)
 
     def _pin(self, image: str, name: str) -> str:
         if references.parsed(image).digest:
@@ -127,6 +132,17 @@ def rewritten(saved: Path, path: Path, image: str) -> CarriedImage:
         raise OndemandError(f"the engine's archive of the image {image} can't be read ({error}); "
                             "try another version of the engine") from None
     return CarriedImage(name, Stored(path, target.size, target.hexdigest("md5"), target.hexdigest("sha256")))
+
+
+def _unmet(carried: CarriedImage) -> str:
+    """Return what the image in an archive wants of an engine and systemd does not do, nothing where it wants none of that."""
+    assert carried.archive.path is not None
+    with tarfile.open(carried.archive.path, "r:") as archive:
+        configuration = json.load(_member(archive, f"{carried.name.rpartition(':')[2]}.json")).get("config") or {}
+    if volumes := sorted(configuration.get("Volumes") or {}):
+        return f"a volume ({', '.join(volumes)})"
+    user = configuration.get("User") or "0"
+    return "" if user.partition(":")[0] in ("0", "root") and ":" not in user else f"the user {user}"
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:

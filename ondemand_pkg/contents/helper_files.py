@@ -9,7 +9,7 @@ import functools
 from pathlib import Path
 
 from ondemand_pkg.contents.rendering import render
-from ondemand_pkg.engines.choice import engine_of, modules_of
+from ondemand_pkg.engines.choice import engine_of, is_unpacked, modules_of
 from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
 
 DIRECTORY = Path(__file__).parent.parent / "helpers"
@@ -32,7 +32,8 @@ _READINESS = {ReadyKind.HTTP: ("httpcheck",), ReadyKind.HEALTHCHECK: ("execcheck
 def programs(container: Container) -> dict[str, str]:
     """Return the text of each program, by its name."""
     others = (*_OTHERS, _PROXIES[container.proxy][0], *(("network",) if container.expose else ()),
-              *(("waker",) if container.wakes else ()), *(("kernel",) if container.kernel_ports else ())
+              *(("waker",) if container.wakes else ()), *(("kernel",) if container.kernel_ports else ()),
+              *(("apart",) if is_unpacked(container) else ())
               ) if container.listens else ()
     asking = (*_ASKING, *(("task",) if container.task else ()))
     return {**{name: render("libexec/program.j2", program=name, engine=engine_of(container).word) for name in asking},
@@ -54,6 +55,7 @@ def modules(container: Container) -> dict[str, bytes]:
              *(("metrics",) if container.metrics else ()), *(("carriers/datagrams",) if container.udp_targets else ()),
              *(("hours",) if container.keep_awake else ()), *(("gateway",) if container.network_of else ()),
              *(_OF_KERNEL if container.kernel_ports else ()),
+             *(("network",) if is_unpacked(container) else ()),
              *(("carriers/silent", "unwoken") if container.attends else ())]
     return {f"{name}.py": _source(name) for name in names}
 

@@ -19,7 +19,7 @@ from ondemand_pkg.contents.declaration_file import as_toml
 from ondemand_pkg.contents.documents import DEFAULT_LICENSE, DEFAULT_MAINTAINER, deb_documents, plain_file
 from ondemand_pkg.contents.rendering import render
 from ondemand_pkg.contents.scripts import scripts, watched
-from ondemand_pkg.engines.choice import engine_of
+from ondemand_pkg.engines.choice import engine_of, is_unpacked
 from ondemand_pkg.errors import OndemandError
 from ondemand_pkg.formats import Format
 from ondemand_pkg.model import EACH_WAKE, Container, Resolved, Stack
@@ -54,7 +54,7 @@ def package(resolved: Resolved, format: Format, time: int) -> Package:
     metadata = dataclasses.replace(
         metadata, scripts=scripts(container, format),
         relations={format.depends: (*engine_of(container).depends[format], format.python, "systemd",
-                                    *((format.iproute,) if container.expose else ()),
+                                    *((format.iproute,) if container.expose or is_unpacked(container) else ()),
                                     *(layout.package_name(name) for name in container.depended_on),
                                     *getattr(container.depends, format.name))},
         watched=watched(format) if container.listens else "")
@@ -67,6 +67,8 @@ def package(resolved: Resolved, format: Format, time: int) -> Package:
 
 def _purpose(container: Container) -> str:
     what = f"the {engine_of(container).title} container {container.container_name} from the image {container.image}"
+    if is_unpacked(container):
+        what = f"the image {container.image}, which systemd itself runs,"
     if container.unit:
         what = f"the unit {container.unit}, which is there already,"
     if container.companion_of:
@@ -124,6 +126,7 @@ def _common(resolved: Resolved) -> list[Entry]:
         Entry(layout.documents(container.package_name), Kind.DIRECTORY, 0o755),
         plain_file(f"{layout.documents(container.package_name)}/README",
                    render("doc/README.j2", c=container, carried=resolved.carried, engine=engine_of(container),
+                          unpacked=layout.unpacked(container.package_name) if is_unpacked(container) else "",
                           title=unit_files.title(container)),
                    role=Role.DOC),
         plain_file(layout.declaration(container.package_name), as_toml(container), role=Role.DOC),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ondemand_pkg import layout
 from ondemand_pkg.contents.rendering import render
-from ondemand_pkg.engines.choice import engine_of
+from ondemand_pkg.engines.choice import engine_of, is_unpacked
 from ondemand_pkg.model import RELAY, Container, Listen, TcpAddress, UdpAddress, UnixAddress
 
 FILES = 524288  # that a process of the proxy may open: the hard limit that systemd gives to every service
@@ -44,6 +44,8 @@ def units(container: Container) -> dict[str, str]:
         "datagrams": DATAGRAMS,
         "namespace": layout.SHARED_NAMESPACE,
         "host_in_shared": layout.HOST_IN_SHARED,
+        "apart": layout.apart(container.package_name) if is_unpacked(container) else "",
+        "apart_unit": layout.apart_unit(container.name),
     }
     door = {container.door_unit: render("units/ondemand-container.socket.j2", **values)} if container.has_door else {}
     proxy = {container.proxy_unit: render("units/ondemand.service.j2", **values)} if container.listens else {}
@@ -55,6 +57,7 @@ def units(container: Container) -> dict[str, str]:
         **proxy,
         container.container_unit: render("units/ondemand-container.service.j2", **values),
         **({container.network_unit: render("units/ondemand-net.service.j2", **values)} if container.expose else {}),
+        **({values["apart_unit"]: render("units/ondemand-apart.service.j2", **values)} if values["apart"] else {}),
         **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values),
             container.waker_unit: render("units/ondemand-wake.service.j2", **values)} if container.wakes else {}),
         **({container.timer_unit: render("units/ondemand-wake.timer.j2", **values)} if container.schedule else {}),

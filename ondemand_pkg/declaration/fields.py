@@ -19,6 +19,7 @@ from ondemand_pkg.declaration import (
     package_values,
     refusals,
     shared_network,
+    unpacked,
     values,
 )
 from ondemand_pkg.declaration.capabilities import CAPABILITY
@@ -101,7 +102,10 @@ FIELDS: tuple[Field, ...] = (
     Field("bundle", values.BOOLEAN, "Include the image in the package, for hosts without access to a registry; needs a Docker "
           "engine at build time.", "true", "false"),
     Field("engine", container_values.ENGINE, "The container engine: \"any\" takes the one that the host has when the container "
-          "is first made, Docker where it has both, and stays with it.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
+          "is first made, Docker where it has both, and stays with it; \"systemd\" needs none: systemd itself runs the image, "
+          "which is unpacked on the host.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
+    Field("outbound", values.BOOLEAN, "Whether the container can connect to other hosts and to this one. Only for engine = "
+          "\"systemd\", which can't let it do so yet: false must be written there.", "false", "true"),
     Field("ports", values.array(container_values.PORT, 1), "Addresses that the host listens on, each forwarded to a port of the "
           "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), with /udp behind it for datagrams "
           "(27015:27015/udp), or PATH:CONTAINER (/run/web.sock:8080) for a Unix socket. Required unless 'expose', "
@@ -229,7 +233,7 @@ FOREIGN_KEYS = {
 
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {
-    **dict.fromkeys(("node", "outbound", "pass_socket", "replicas"), "leave it out"),
+    **dict.fromkeys(("node", "pass_socket", "replicas"), "leave it out"),
     "health": "leave it out, or write ready for what must be so before clients are led to the container",
 }
 
@@ -262,6 +266,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     yield from exclusions.contradictions(arguments)
     yield from refusals.sleep(arguments)
     yield from refusals.of_container(arguments)
+    yield from unpacked.contradictions(arguments)
 
 
 def suggested(field: Field, table: Mapping[str, Any]) -> str:

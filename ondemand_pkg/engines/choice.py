@@ -11,6 +11,7 @@ from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.docker import DOCKER
 from ondemand_pkg.engines.engine import Engine
 from ondemand_pkg.engines.podman import PODMAN
+from ondemand_pkg.engines.systemd import SYSTEMD
 from ondemand_pkg.engines.unit import UNIT
 from ondemand_pkg.formats import DEB, RPM
 from ondemand_pkg.model import ANY_ENGINE, Container
@@ -19,6 +20,7 @@ ENGINES = (DOCKER, PODMAN)
 # What asks them on a host (helpers/engines): a container may stay with another engine than the declared one.
 _MAKERS = ("beside", "chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api", "processes")
 _ADOPTING = ("chosen", "networks", "processes", "unit")
+_UNPACKING = ("chosen", "image_unit", "processes", "systemd", "unit", "unpacking")
 
 # Whichever a host has when the container is first made, Docker where it has both.
 ANY = dataclasses.replace(
@@ -34,8 +36,8 @@ ANY = dataclasses.replace(
     reserved={**PODMAN.reserved, **DOCKER.reserved},
     command="docker (or podman)",
 )
-WORDS = {engine.word: engine for engine in (ANY, *ENGINES)}
-NOT_YET = ("systemd", "swarm")
+WORDS = {engine.word: engine for engine in (ANY, *ENGINES, SYSTEMD)}
+NOT_YET = ("swarm",)
 DEFAULT = ANY
 
 
@@ -49,7 +51,12 @@ def engine_of(container: Container) -> Engine:
 
 def modules_of(container: Container) -> tuple[str, ...]:
     """Return the modules of the helpers that ask the engine of a container."""
-    return _ADOPTING if container.unit else _MAKERS
+    return _ADOPTING if container.unit else _UNPACKING if is_unpacked(container) else _MAKERS
+
+
+def is_unpacked(container: Container) -> bool:
+    """Return whether systemd itself runs the image, without an engine."""
+    return engine_of(container) is SYSTEMD
 
 
 def engines_of(container: Container) -> list[Engine]:

@@ -31,6 +31,7 @@ _INSTEAD = {
     "idle_action": "Kubernetes has no pause; the pod is stopped",
     "wake_at": "a CronJob can scale the Deployment at these moments",
     "keep_awake": "a CronJob can scale the Deployment at the beginning and the end of these hours, as KEDA's scaler cron does",
+    "outbound": "write a NetworkPolicy that allows no egress",
     "wake_on": "what scales the Deployment decides what wakes it",
     "data_timeout": "what scales the Deployment decides what wakes it",
     "schedule": "a CronJob with the same pod runs at these moments; its zone is that of spec.timeZone",

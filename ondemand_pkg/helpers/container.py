@@ -273,6 +273,7 @@ def stop(engine: "Engine") -> "int":
         # An engine that does not know yet of the end of one that is dead would wait for it.
         if seen is not None and seen.specification and seen.is_running and engine.is_alive(seen.life):
             engine.stop(workload)
+        engine.forget_end(workload)
     except EngineDown:
         pass  # no engine, no running container
     if os.path.isdir(STATE):
@@ -317,6 +318,7 @@ def remove(engine: "Engine") -> "int":
                     engine.remove(name)
                 elif seen is not None:
                     say("the container {} was not made by this package and is left alone".format(name))
+            engine.clear(names)
             remove_lock()
     except (EngineDown, EngineError, Failure) as error:
         if not engine.makes:

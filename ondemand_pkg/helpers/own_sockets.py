@@ -12,6 +12,7 @@ from process import Failure
 FIRST_SOCKET = 3  # SD_LISTEN_FDS_START
 SO_DOMAIN = 39  # include/uapi/asm-generic/socket.h; in Python from 3.6 on, but not in every build
 UNSPECIFIED = {"0.0.0.0", "::"}
+SO_NETNS_COOKIE, COOKIE = 71, 8  # the number of a socket's network, from Linux 5.14 on, and its bytes
 IPV6_V6ONLY = 26  # include/uapi/linux/in6.h
 SYSTEMD = 1  # the process that holds every socket of a socket unit
 HELD = ("systemd itself listens on {}, where the container would be reached: its clients would be led back to where they came "
@@ -49,12 +50,24 @@ def leads_back(listener: "Socket", host: "str", port: "int") -> "bool":
     if listener.family not in (_socket.AF_INET, _socket.AF_INET6):
         return False
     own = listener.getsockname()
-    if own[1] != port:
+    if own[1] != port or is_elsewhere(listener):
         return False
     if own[0] not in UNSPECIFIED:
         return bool(own[0] == host)
     takes_both = listener.family == _socket.AF_INET6 and not listener.getsockopt(_socket.IPPROTO_IPV6, IPV6_V6ONLY)
     return (takes_both or listener.family == family_of(host)) and is_local(host)
+
+
+def is_elsewhere(listener: "Socket") -> "bool":
+    """Return whether a socket is in another network than this process, whose addresses are others then."""
+    with_own = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        cookies = [one.getsockopt(_socket.SOL_SOCKET, SO_NETNS_COOKIE, COOKIE) for one in (listener, with_own)]
+    except OSError:
+        return False  # the kernel does not tell
+    finally:
+        with_own.close()
+    return cookies[0] != cookies[1]
 
 
 def without_own(hosts: "List[str]", ports: "Sequence[int]", holder: "int" = SYSTEMD,

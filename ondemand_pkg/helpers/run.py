@@ -213,7 +213,7 @@ class Run:
         from own_sockets import is_local, without_own
 
         found = NOWHERE if self.is_companion and not self.has_clients else self.engine.addresses(seen)
-        if self.waiting and any(map(is_local, found)):
+        if self.waiting and not self.engine.has_own_network and any(map(is_local, found)):
             import waitport
 
             _, _, ports, _, of_udp = waitport.arguments(self.waiting)

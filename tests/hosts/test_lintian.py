@@ -37,7 +37,9 @@ def built(directory: Path, format: Format) -> list[Path]:
                                purge_volumes=True)
     own = dataclasses.replace(containers[0], name="own", description="Company web front", license="Apache-2.0",
                               maintainer="Jörg Example <joerg@example.com>", homepage="https://intranet.example/web")
-    resolved = [*map(Resolved, [*containers, own]), Resolved(rich, CarriedImage("ondemand/web:1", stored))]
+    unpacked = dataclasses.replace(rich, name="unpacked", engine="systemd", outbound=False, volumes=(), purge_volumes=False)
+    resolved = [*map(Resolved, [*containers, own]),
+                *(Resolved(one, CarriedImage("ondemand/web:1", stored)) for one in (rich, unpacked))]
     dist = directory / "dist"
     dist.mkdir()
     return [dist / name for name in packing.packed(

@@ -10,8 +10,10 @@ from ondemand_pkg.contents import package_of, units
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.errors import DeclarationError
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.model import Container, Resolved
+from ondemand_pkg.model import CarriedImage, Container, Resolved
+from ondemand_pkg.package import Stored
 
+UNPACKED = 'engine = "systemd"\nbundle = true\noutbound = false\n'
 PLAIN = '[container.web]\nimage = "nginx:1.27"\nversion = "1"\nports = ["80:80"]\n'
 
 
@@ -60,9 +62,27 @@ def test_a_wake_starts_the_engine_that_it_may_need_and_no_service_of_another_one
 
 
 @pytest.mark.parametrize(("lines", "said"), [
-    ("engine = 1\n", 'x.toml:5: container.web.engine: found 1; expected "any" or "docker" or "podman", not an integer'),
+    ("engine = 1\n",
+     'x.toml:5: container.web.engine: found 1; expected "any" or "docker" or "podman" or "systemd", not an integer'),
     ('engine = "lxc"\n', 'x.toml:5: container.web.engine: found "lxc"; allowed: "any" or "docker" or "podman"'),
-    ('engine = "systemd"\n', '"systemd" is not supported yet; allowed: "any" or "docker" or "podman"'),
+    ('engine = "sistemd"\n', 'allowed: "any" or "docker" or "podman" or "systemd"'),
+    ('outbound = false\n', 'outbound: it is for engine = "systemd"'),
+    (UNPACKED.replace("bundle = true\n", ""), 'bundle: missing; with engine = "systemd", no engine pulls the image'),
+    (UNPACKED.replace("outbound = false\n", ""),
+     "outbound: connections from the container to other hosts are not supported yet; write outbound = false"),
+    (UNPACKED + 'volumes = ["data:/a"]\n',
+     'volumes: with engine = "systemd", it is not supported yet; leave it out, or write engine = "any"'),
+    (UNPACKED + 'user = "1000"\n', 'user: with engine = "systemd", it is not supported yet'),
+    (UNPACKED + 'expose = ["80"]\n', 'expose: with engine = "systemd", it is not supported yet'),
+    (UNPACKED + 'links = ["db"]\n', 'links: with engine = "systemd", it is not supported yet'),
+    (UNPACKED + 'labels = { a = "b" }\n', 'labels: with engine = "systemd", a unit has no labels'),
+    (UNPACKED + 'log_limit = "1m"\n', 'log_limit: with engine = "systemd", the output goes into the journal'),
+    (UNPACKED + 'create_args = ["--init"]\n', 'create_args: with engine = "systemd", no engine creates anything'),
+    (UNPACKED + 'ready = { exec = ["true"] }\n', 'ready: with engine = "systemd", "exec" is not supported yet'),
+    (UNPACKED + 'ready = { healthcheck = true }\n', 'ready: with engine = "systemd", "healthcheck" is not supported yet'),
+    (UNPACKED + 'cap_add = ["SYS_ADMIN"]\n', 'cap_add: with engine = "systemd", SYS_ADMIN is not supported yet'),
+    (UNPACKED + 'proxy = "systemd-socket-proxyd"\n',
+     'proxy: with engine = "systemd", the server is reached in a network of its own'),
     ('engine = "swarm"\n', '"swarm" is not supported yet'),
     ('engine = "docker"\ncreate_args = ["--sdnotify=ignore"]\n',
      "x.toml:6: container.web.create_args: only Podman takes '--sdnotify'; leave it out, or write engine = \"podman\""),
@@ -71,3 +91,21 @@ def test_what_no_engine_does_is_an_error_with_its_line(tmp_path: Path, lines: st
     with pytest.raises(DeclarationError) as caught:
         declared(tmp_path, lines)
     assert said in "\n".join(map(str, caught.value.faults))
+
+
+def test_a_package_whose_image_systemd_runs_depends_on_no_engine_and_starts_none(tmp_path: Path) -> None:
+    container = declared(tmp_path, UNPACKED)
+    package = package_of.package(carried(container), FORMATS["deb"], 0)
+    (found,) = package.relations.values()
+    assert {"systemd (>= 257)", "iproute2"} <= set(found) and not any("docker" in one or "podman" in one for one in found)
+    texts = units.units(container)
+    assert "Wants=docker" not in texts[container.container_unit] and "ondemand-apart@web.service" in texts
+    for unit in (container.container_unit, container.proxy_unit):
+        assert "\nNetworkNamespacePath=/run/netns/ondemand-web\n" in texts[unit]
+    paths = {entry.path for entry in package.entries}
+    assert {f"/usr/libexec/ondemand-web/engines/{name}.py" for name in ("unpacking", "systemd")} <= paths
+    assert "/usr/libexec/ondemand-web/engines/docker.py" not in paths
+
+
+def carried(container: Container) -> Resolved:
+    return Resolved(container, CarriedImage("ondemand/nginx:1", Stored(None, 0, "", "")))

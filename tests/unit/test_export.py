@@ -196,7 +196,8 @@ def test_what_is_not_exported_stands_in_the_manifest_too(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("key", [field.key for field in FIELDS
                                  if f"\n{field.key} = " not in SMALLEST and field.example != field.default
-                                 and field.key not in ("companion_of", "before", "task", "when", "task_timeout", "schedule")])
+                                 and field.key not in ("companion_of", "before", "task", "when", "task_timeout", "schedule",
+                                                       "outbound")])
 def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     """Each key changes the objects, or is reported, or is about packages alone."""
     field = next(field for field in FIELDS if field.key == key)
@@ -206,6 +207,11 @@ def test_no_key_is_dropped_in_silence(tmp_path: Path, key: str) -> None:
     is_carried = made(tmp_path, declaration) != made(tmp_path, base)
     is_told = any(f": web: {key}: " in line for line in run(tmp_path, declaration).stderr.splitlines())
     assert (is_carried or is_told) is not (key in of_packages)
+
+
+def test_a_network_without_a_way_out_is_reported(tmp_path: Path) -> None:
+    declaration = SMALLEST + 'engine = "systemd"\nbundle = true\noutbound = false\n'
+    assert any(": web: outbound: write a NetworkPolicy" in line for line in losses(tmp_path, declaration))
 
 
 def test_a_companion_becomes_a_deployment_and_it_is_said_that_nothing_starts_it(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ class Engine:
     title = ""  # what people call it
     place = ""  # where it answers
     makes = True  # workloads; else they are there already, and stay when the package goes
+    has_own_network = False  # of which the helpers are a part: no socket unit listens at the workload's addresses
     successor = ""  # the word of the engine that the package is declared for, where that is another one
 
     def load_rest(self) -> "None":
@@ -170,6 +171,9 @@ class Engine:
     def thaw(self, name: "str") -> "None":
         """Let a paused workload go on, in a time that has a bound."""
         raise NotImplementedError
+
+    def forget_end(self, name: "str") -> "None":
+        """Forget how a workload has ended, which was told."""
 
     def await_end(self, name: "str", patience: "float") -> "None":
         """Wait until the engine knows how a workload that is no longer alive has ended, for so many seconds at most."""
@@ -254,6 +258,9 @@ class Engine:
     def remove(self, name: "str") -> "None":
         """Remove a workload, running or not; its volumes stay.  One that is not there is fine."""
         raise NotImplementedError
+
+    def clear(self, names: "Sequence[str]") -> "None":
+        """Remove what is left of work on workloads of these names that was broken off."""
 
     def pull_by_hand(self, image: "str") -> "str":
         """Return the command by which an administrator gets an image."""

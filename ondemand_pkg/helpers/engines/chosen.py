@@ -9,7 +9,7 @@ import os
 from names import DECLARATION, ENGINE_RECORD, WORKLOAD
 from process import say
 
-ANY, DOCKER, PODMAN, UNIT = "any", "docker", "podman", "unit"
+ANY, DOCKER, PODMAN, UNIT, SYSTEMD = "any", "docker", "podman", "unit", "systemd"
 LONGEST_WORD = 16  # bytes of the note that are read
 DOCKER_SOCKET = "/run/docker.sock"  # may be a link to the other engine's, put there by podman-docker
 DOCKER_VOLUMES = "/var/lib/docker/volumes"
@@ -19,8 +19,8 @@ PATH = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/snap/bin
 
 def engine(declared: "str") -> "Engine":
     """Return what has the workload, else what makes one that is declared for ``declared``."""
-    if declared == UNIT:
-        return engine_called(UNIT)
+    if declared in (UNIT, SYSTEMD):
+        return engine_called(declared)
     word = noted() or first_choice(declared)
     found = engine_called(word)
     if declared not in (ANY, word):
@@ -33,6 +33,10 @@ def engine_called(word: "str") -> "Engine":
         from engines.unit import Unit
 
         return Unit()
+    if word == SYSTEMD:
+        from engines.systemd import Systemd
+
+        return Systemd()
     if word == PODMAN:
         from engines.podman import Podman
 
@@ -62,7 +66,7 @@ def noted() -> "str":
 
 def note(engine: "Engine") -> "None":
     """Note that an engine has the workload, and say so where the host has another one too."""
-    if noted() == engine.word or not engine.makes:
+    if noted() == engine.word or engine.word not in DAEMONS:
         return
     directory = os.path.dirname(ENGINE_RECORD)
     try:

@@ -4,7 +4,6 @@ Knows systemctl(1), and how LXC pauses its containers, whose processes are in no
 changed or removed: the unit is started and stopped, paused and resumed.
 """
 
-import json
 import os
 import select
 import time
@@ -40,6 +39,8 @@ class Unit(Engine):
     makes = False
 
     def __init__(self) -> "None":
+        import json
+
         with open(DECLARATION, "rb") as stream:
             declared = json.loads(stream.read().decode("ascii"))
         self.unit: "str" = declared["unit"]
@@ -81,14 +82,19 @@ class Unit(Engine):
         known = self.known(patience)
         if known.get("LoadState") in (None, "not-found", "masked", "bad-setting", "error"):
             return None
+        found = self.seen(known)
+        found.specification, found.identity = self.specification, self.unit
+        return found
+
+    def seen(self, known: "Dict[str, str]") -> "Seen":
+        """Return what the unit's properties mean, but for what it was made from."""
         is_running = known["ActiveState"] in RUNNING and known["SubState"] not in BETWEEN
         is_paused = is_running and (known.get("FreezerState") in FROZEN or self.is_frozen_by_lxc())
         status = int(known["ExecMainStatus"] or 0) + (128 if known["ExecMainCode"] in KILLED else 0)
         if known["ActiveState"] == "failed" and not status:
             status = 1
-        return Seen(is_running, is_paused, self.specification, "{}/{}".format(known["MainPID"], known["InvocationID"])
-                    if is_running else "", status=status, out_of_memory=known["Result"] == OUT_OF_MEMORY, known=known,
-                    identity=self.unit)
+        return Seen(is_running, is_paused, "", "{}/{}".format(known["MainPID"], known["InvocationID"]) if is_running else "",
+                    status=status, out_of_memory=known["Result"] == OUT_OF_MEMORY, known=known)
 
     def peek(self, name: "str") -> "Optional[Seen]":
         return self.look(name)
@@ -248,7 +254,7 @@ class Promise(Pending):
     def done(self) -> "None":
         self.comes(float(2 ** 20))
         said = self.text()
-        known = self.engine.known()
+        known = self.engine.known() if self.wanted else {}
         if self.wanted and known.get("ActiveState") not in self.wanted:
             raise EngineError(" ".join(said.split()) or "{} is {}".format(self.engine.unit, known.get("ActiveState")))
 
