@@ -75,8 +75,8 @@ class Installed(NamedTuple):
         return os.path.join(LIBEXEC, PREFIX + self.name)
 
     @property
-    def attends(self) -> "bool":
-        """Whether only data wakes it: its proxy keeps account of clients that wake nothing."""
+    def keeps_account(self) -> "bool":
+        """Whether its proxy keeps account of clients that wake nothing."""
         return os.path.exists(os.path.join(self.helpers, "unwoken.py"))
 
     @property

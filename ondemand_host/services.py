@@ -8,12 +8,12 @@ import math
 import os
 import socket
 import time
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ondemand_host import engines, sockets, systemd
 from ondemand_host.places import Installed, chosen
 from ondemand_host.stacks import Application, applications
-from ondemand_host.systemd import Closed, Record, Sleep, Unit
+from ondemand_host.systemd import Record, Sleep, Unit, Unwoken
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds in which clients are rejected, as helpers/relay_life.py has it
 COMPANION_BACK_OFF = 1.0  # seconds until a companion that has ended is started again, as helpers/companions.py has it
@@ -43,7 +43,8 @@ class Service(NamedTuple):
     ``companion_of``: the services that a companion, which does not listen, is started for; ``task_before``: those that a task is,
     ``schedule``: the moments at which one runs by the clock; ``enabled`` is then its timer's.
     ``given_back`` is how many bytes of memory one that sleeps has given back, None where that was not measured.
-    ``closed`` tells of connections that were closed without data, where only data wakes; None: none, or not to be read.
+    ``unwoken`` tells of clients that woke nothing, by the field of the journal that has their count; empty: none, or not to be
+    read.
     ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
 
@@ -69,7 +70,7 @@ class Service(NamedTuple):
     schedule: "Tuple[str, ...]" = ()
     last_sleep: "Optional[Sleep]" = None
     given_back: "Optional[int]" = None
-    closed: "Optional[Closed]" = None
+    unwoken: "Mapping[str, Unwoken]" = {}
 
 
 class Survey(NamedTuple):
@@ -99,14 +100,14 @@ def survey(wanted: "Sequence[str]") -> "Survey":
             records.setdefault(record.name, []).append(record)
         for end in ends:
             sleeps.setdefault(end.name, []).append(end)
-    closed = systemd.closed([package.proxy for package in packages if package.attends]) if readable else {}
+    unwoken = systemd.unwoken([package.proxy for package in packages if package.keeps_account]) if readable else {}
     engine_runs = units.get(engines.DOCKER, Unit()).active in _RUNNING
     running = engines.running() if packages and engine_runs else set()
     addresses = {address for unit in units.values() for address in unit.listen}
     shared = {address for address in addresses if sockets.is_of_containers(address)}
     counts = {**sockets.connections(addresses - shared), **sockets.connections_of_containers(shared)}
     found = [_service(package, units, counts, records.get(package.name, []), sleeps.get(package.name, []), readable,
-                      running or set())._replace(closed=closed.get(package.proxy)) for package in packages]
+                      running or set())._replace(unwoken=unwoken.get(package.proxy, {})) for package in packages]
     hidden = ((JOURNAL, not readable), (IDLE, os.getuid() != 0), (CONTAINERS, running is None))
     return Survey(tuple(found), tuple(what for what, is_hidden in hidden if is_hidden) if found else (),
                   applications(stacks, found))

@@ -14,7 +14,9 @@ from ondemand_host.errors import HostError
 WOKEN = "03eb855e60674ca096582626136989ec"
 FAILED = "44e9934b34144a52873bc6774228defd"
 ASLEEP = "f95973dafd264499bbf0f7751b3597c4"
-CLOSED = "79273ac236ad4839aa0af4a5889d14e4"  # helpers/unwoken.py
+# Records of clients that woke nothing, and the fields of their counts (helpers/unwoken.py).
+UNWOKEN = {"79273ac236ad4839aa0af4a5889d14e4": "ONDEMAND_CLOSED", "0e66a0670162447282f148e5055eacb6": "ONDEMAND_PROBES",
+           "ef4ce8bb810144038bd23eab14addcfb": "ONDEMAND_REFUSED"}
 PHASES = ("queued", "engine_start", "ready", "first_byte")
 LOOK_BACK_DAYS = 30
 MOST_RECORDS = 10000  # that are read, the newest
@@ -69,10 +71,10 @@ class Sleep(NamedTuple):
     given_back: "Optional[int]" = None
 
 
-class Closed(NamedTuple):
-    """Connections that were closed because their clients sent nothing; who was the last one, and when (since the epoch)."""
+class Unwoken(NamedTuple):
+    """Clients that woke nothing; who was the last one, and when (since the epoch)."""
 
-    connections: "int"
+    clients: "int"
     client: "str"
     time: "float"
 
@@ -137,32 +139,34 @@ def history(names: "Sequence[str]", since: "Optional[str]" = None) -> "Tuple[Lis
     return parse_records(text), parse_sleeps(text)
 
 
-def closed(units: "Sequence[str]") -> "Dict[str, Closed]":
-    """Return of some units of proxies how many connections they have closed without data in the last LOOK_BACK_DAYS.
+def unwoken(units: "Sequence[str]") -> "Dict[str, Dict[str, Unwoken]]":
+    """Return of some units of proxies how many clients woke nothing in the last LOOK_BACK_DAYS, by the field of their count.
 
     A proxy has no rights: what it says is its own where the journal itself names its unit.
     """
     if not units:
         return {}
-    matches = ["MESSAGE_ID=" + CLOSED] + ["_SYSTEMD_UNIT=" + unit for unit in units]
+    matches = ["MESSAGE_ID=" + kind for kind in UNWOKEN] + ["_SYSTEMD_UNIT=" + unit for unit in units]
     text = output(["journalctl", "--quiet", "--no-pager", "--reverse", "--since=-{}d".format(LOOK_BACK_DAYS),
                    "--lines={}".format(MOST_RECORDS), "--output=json",
-                   "--output-fields=_SYSTEMD_UNIT,ONDEMAND_CLIENT,ONDEMAND_CLOSED"] + matches)
-    return parse_closed(text)
+                   "--output-fields=" + ",".join(["_SYSTEMD_UNIT", "ONDEMAND_CLIENT"] + list(UNWOKEN.values()))] + matches)
+    return parse_unwoken(text)
 
 
-def parse_closed(text: "str") -> "Dict[str, Closed]":
+def parse_unwoken(text: "str") -> "Dict[str, Dict[str, Unwoken]]":
     """Return the same of what `journalctl --output=json` printed."""
-    found: "Dict[str, Closed]" = {}
+    found: "Dict[str, Dict[str, Unwoken]]" = {}
     for line in text.splitlines():
         try:
             values = _values(line)
-            unit, count = values["_SYSTEMD_UNIT"], int(values["ONDEMAND_CLOSED"])
-            last = Closed(0, values.get("ONDEMAND_CLIENT", ""), int(values["__REALTIME_TIMESTAMP"]) / 1e6)
-        except (ValueError, KeyError, AttributeError):
+            unit, field = values["_SYSTEMD_UNIT"], next(field for field in UNWOKEN.values() if field in values)
+            count = int(values[field])
+            last = Unwoken(0, values.get("ONDEMAND_CLIENT", ""), int(values["__REALTIME_TIMESTAMP"]) / 1e6)
+        except (ValueError, KeyError, AttributeError, StopIteration):
             continue
-        known = found.get(unit, last)
-        found[unit] = known._replace(connections=known.connections + max(0, count))
+        of_unit = found.setdefault(unit, {})
+        known = of_unit.get(field, last)
+        of_unit[field] = known._replace(clients=known.clients + max(0, count))
     return found
 
 

@@ -13,6 +13,12 @@ from ondemand_host.systemd import LOOK_BACK_DAYS, PHASES
 from ondemand_host.visible import as_json as visible_json
 from ondemand_host.visible import visible
 
+# What is shown of clients that woke nothing, by the field of the journal: its name in JSON, and words for one and for several.
+_UNWOKEN = {
+    "ONDEMAND_CLOSED": ("closed_without_data", "connection closed without data", "connections closed without data"),
+    "ONDEMAND_PROBES": ("probes_answered", "request for the health answered", "requests for the health answered"),
+    "ONDEMAND_REFUSED": ("refused", "client refused by 'allow'", "clients refused by 'allow'"),
+}
 _COLOURS = {"awake": "green", "paused": "cyan", "starting": "yellow", "stopping": "yellow", "failing": "red", "closed": "red",
             "unmanaged": "red"}
 _HEAD = ("NAME", "STATE", "CONN", "LAST WAKE", "TOOK", "P50", "P99", "LEFT", "PORTS")
@@ -115,10 +121,12 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
 def _details(service: "Service") -> "Iterator[str]":
     if any(service.dropped):
         yield "datagrams dropped: {} by the kernel since it listens, {} by the relay since it runs".format(*service.dropped)
-    if service.closed:
-        yield "woke nothing in {} days: {} connection{} closed without data, the last {} from {}".format(
-            LOOK_BACK_DAYS, service.closed.connections, "" if service.closed.connections == 1 else "s",
-            moment(service.closed.time), service.closed.client)
+    if service.unwoken:
+        yield "woke nothing in {} days: {}".format(LOOK_BACK_DAYS, "; ".join(
+            "{} {}, the last {} from {}".format(
+                found.clients, one if found.clients == 1 else several, moment(found.time), found.client)
+            for found, _, one, several in ((service.unwoken[field],) + words for field, words in _UNWOKEN.items()
+                                           if field in service.unwoken)))
     wake, times = service.last_wake, service.wake_time
     if wake:
         client = "by {}".format(wake.client) if wake.client else "without a client"
@@ -161,8 +169,9 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "ports": list(service.ports), "connections": service.connections,
         "dropped_datagrams": {"kernel": service.dropped[0], "relay": service.dropped[1]} if any(
             address.endswith(UDP) for address in service.ports) else None,
-        "closed_without_data": {"count": service.closed.connections, "client": service.closed.client,
-                                "time": moment(service.closed.time)} if service.closed else None,
+        **{key: {"count": service.unwoken[field].clients, "client": service.unwoken[field].client,
+                 "time": moment(service.unwoken[field].time)} if field in service.unwoken else None
+           for field, (key, _, _) in _UNWOKEN.items()},
         "idle_left_s": service.idle_left,
         "last_wake": dict(_of_record(wake), total_ms=wake.total, **{
             "{}_ms".format(phase): dict(wake.phases).get(phase) for phase in PHASES}) if wake else None,

@@ -24,6 +24,7 @@ from ondemand_pkg.parts import Ready as Ready
 from ondemand_pkg.parts import ReadyKind as ReadyKind
 from ondemand_pkg.parts import Release as Release
 from ondemand_pkg.parts import Volume as Volume
+from ondemand_pkg.waking import CONNECTION, DATA, DEFAULT_DATA_TIMEOUT, Health
 from ondemand_pkg.week import Hours as Hours
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -34,8 +35,6 @@ EACH_VERSION, EACH_WAKE = "version", "wake"  # when a task runs
 DEFAULT_LOG_LIMIT = 10 * 1024**2  # bytes
 DEFAULT_UDP_TIMEOUT = 300.0
 DEFAULT_EXCLUDES_TIMEOUT = 120.0
-CONNECTION, DATA = "connection", "data"  # what wakes a container
-DEFAULT_DATA_TIMEOUT = 10.0
 METRICS_DIRECTORY = "/var/lib/prometheus/node-exporter"  # of Debian's prometheus-node-exporter
 RELAY, SOCKET_PROXYD = "relay", "systemd-socket-proxyd"
 KERNEL = "kernel"  # what carries clients' bytes, besides the relay
@@ -88,6 +87,7 @@ class Container:
     keep_awake: tuple[Hours, ...] = ()
     wake_on: str = CONNECTION
     data_timeout: float = DEFAULT_DATA_TIMEOUT
+    health: Health | None = None
     proxy: str = RELAY
     path: str = RELAY
     proxy_protocol: str = ""
@@ -228,7 +228,7 @@ class Container:
     @property
     def attends(self) -> bool:
         """Whether the relay waits for a client's data before it asks for the container."""
-        return self.wake_on == DATA
+        return self.wake_on == DATA or self.health is not None
 
     @property
     def enabled_unit(self) -> str:

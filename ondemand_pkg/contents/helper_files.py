@@ -56,7 +56,8 @@ def modules(container: Container) -> dict[str, bytes]:
              *(("hours",) if container.keep_awake else ()), *(("gateway",) if container.network_of else ()),
              *(_OF_KERNEL if container.kernel_ports else ()),
              *(("network",) if is_unpacked(container) else ()),
-             *(("carriers/silent", "unwoken") if container.attends else ())]
+             *(("carriers/silent",) if container.attends else ()), *(("carriers/health",) if container.health else ()),
+             *(("unwoken",) if container.listens and (container.attends or container.allow) else ())]
     return {f"{name}.py": _source(name) for name in names}
 
 

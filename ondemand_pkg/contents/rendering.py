@@ -31,6 +31,12 @@ def unit_value(text: str) -> str:
     return escaped + " " if escaped.endswith("\\") else escaped
 
 
+def unit_word(text: str) -> str:
+    """Return a text as one word of a command in a systemd unit (systemd.service(5), "Command lines")."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return unit_value(f'"{quoted}"')
+
+
 def spec_value(text: str) -> str:
     """Return a text in which rpmbuild expands no macro (rpm-spec(5))."""
     return text.replace("%", "%%")
@@ -63,6 +69,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(DIRECTORY), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
         trim_blocks=True, lstrip_blocks=True, autoescape=False, auto_reload=False, bytecode_cache=_compiled())
     environment.filters["unit_value"] = unit_value
+    environment.filters["unit_word"] = unit_word
     environment.filters["spec_value"] = spec_value
     environment.filters["control_value"] = control_value
     return environment

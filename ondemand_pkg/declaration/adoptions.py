@@ -20,7 +20,7 @@ OTHER_KEYS = "nothing is made of an adopted service; leave it out"
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {key: "adopt a unit, or declare a container" for key in ("container", "compose", "service")}
 _SHARED = ("description", "ports", "stop_timeout", "ready", "udp_timeout", "idle", "idle_mode", "idle_action", "wake_at",
-           "keep_awake", "wake_on", "data_timeout", "proxy_protocol", "requires", "allow", "metrics")
+           "keep_awake", "wake_on", "data_timeout", "health", "proxy_protocol", "requires", "allow", "metrics")
 _NOT_OF_UNITS = ("engine",)
 UNIT_FORM = 'the name of a service of systemd, such as "lxc@game.service"'
 _UNIT = r"(?!-)[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?"

@@ -12,8 +12,8 @@ from typing import Any
 from ondemand_pkg.model import Ready, ReadyKind
 
 _OF_CLIENTS = ("idle", "idle_mode", "idle_action", "proxy", "path", "proxy_protocol", "allow", "wake_at", "keep_awake", "wake_on",
-               "data_timeout")
-_OF_SLEEP = ("idle", "idle_mode", "idle_action", "proxy", "wake_at", "keep_awake", "wake_on", "data_timeout")
+               "data_timeout", "health")
+_OF_SLEEP = ("idle", "idle_mode", "idle_action", "proxy", "wake_at", "keep_awake", "wake_on", "data_timeout", "health")
 _BY_PORT = {ReadyKind.TCP: "tcp", ReadyKind.HTTP: "http"}
 
 

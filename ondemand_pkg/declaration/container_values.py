@@ -32,8 +32,6 @@ from ondemand_pkg.declaration.values import (
 from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.choice import DEFAULT, NOT_YET, WORDS
 from ondemand_pkg.model import (
-    CONNECTION,
-    DATA,
     DEFAULT_READY_TIMEOUT,
     METRICS_DIRECTORY,
     IPNetwork,
@@ -45,6 +43,7 @@ from ondemand_pkg.model import (
     UnixAddress,
     Volume,
 )
+from ondemand_pkg.waking import CONNECTION, DATA
 
 _METRICS = pattern(r"(?:/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+", "true, false, or an absolute directory of plain characters")
 

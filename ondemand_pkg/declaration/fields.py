@@ -14,6 +14,7 @@ from ondemand_pkg.declaration import (
     calendar_values,
     container_values,
     exclusions,
+    health_values,
     hours_values,
     network_values,
     package_values,
@@ -29,8 +30,6 @@ from ondemand_pkg.engines import references
 from ondemand_pkg.frozen import frozen
 from ondemand_pkg.model import (
     ANY_ENGINE,
-    CONNECTION,
-    DATA,
     EACH_VERSION,
     EACH_WAKE,
     KERNEL,
@@ -39,6 +38,7 @@ from ondemand_pkg.model import (
     SOCKET_PROXYD,
     TcpAddress,
 )
+from ondemand_pkg.waking import CONNECTION, DATA
 
 NAME = values.pattern(r"[a-z0-9][a-z0-9.+-]*", "lower-case letters, digits, '.', '+' and '-', a letter or digit first")
 LONGEST_NAME = 100
@@ -187,6 +187,10 @@ FIELDS: tuple[Field, ...] = (
           f'"{CONNECTION}"'),
     Field("data_timeout", values.TIME_SPAN, "Close a client that has connected and sent nothing after this long, while the "
           "container sleeps. Needs 'wake_on = \"data\"'.", '"30s"', '"10s"'),
+    Field("health", health_values.HEALTH, "Answer HTTP requests for this path (GET and HEAD) while the container sleeps, without "
+          "waking it; 'status' is 200 and 'body' empty by default. Once it is awake, they are forwarded. They never count as "
+          "traffic. Requests that are written in another way, with a query for example, wake the container, and so does TLS.",
+          '{ path = "/healthz", status = 200, body = "asleep" }'),
     Field("idle_mode", values.choice("traffic", "connections"), "What keeps the container awake: data being transferred, or "
           "open connections, even silent ones.", '"traffic"', '"traffic"'),
     Field("idle_action", values.choice("stop", "pause"), "Stop an idle container, or pause it; a paused container keeps "
@@ -234,7 +238,6 @@ FOREIGN_KEYS = {
 # Keys that are planned, and what to write meanwhile.
 NOT_SUPPORTED = {
     **dict.fromkeys(("node", "pass_socket", "replicas"), "leave it out"),
-    "health": "leave it out, or write ready for what must be so before clients are led to the container",
 }
 
 BY_KEY = {field.key: field for field in FIELDS}
@@ -255,7 +258,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
         ports = arguments.get("ports", ())
         if len(ports) != 1 or not isinstance(ports[0].listen, TcpAddress):
             yield "proxy", f'"{SOCKET_PROXYD}" supports one TCP address and one port only', "leave the key out"
-        for key in ("allow", "idle", "keep_awake", "proxy_protocol", "wake_on", "data_timeout", "excludes"):
+        for key in ("allow", "idle", "keep_awake", "proxy_protocol", "wake_on", "data_timeout", "health", "excludes"):
             if arguments.get(key, CONNECTION) != CONNECTION and arguments[key]:
                 yield "proxy", f'"{SOCKET_PROXYD}" does not support {key!r}', "leave one of the two keys out"
         if arguments.get("path") == KERNEL:

@@ -12,7 +12,8 @@ from typing import Any
 from ondemand_pkg.declaration.attendance import has_no_ports
 from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.choice import ENGINES, WORDS
-from ondemand_pkg.model import ANY_ENGINE, DATA, Port, Ready, ReadyKind, TcpAddress, UdpAddress
+from ondemand_pkg.model import ANY_ENGINE, Port, Ready, ReadyKind, TcpAddress, UdpAddress
+from ondemand_pkg.waking import DATA
 
 UDP_READY = ('write ready = { udp = { send = "HEX", expect = "HEX" } }, { log = "TEXT" }, { exec = ["COMMAND"] }, '
              '{ healthcheck = true } or "started"')
@@ -65,6 +66,8 @@ def datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[C
     ready = arguments.get("ready", Ready())
     if has_udp and not has_tcp and arguments.get("wake_on") == DATA:
         yield "wake_on", "a datagram is data in itself, and all of ports are of UDP", "leave it out"
+    if has_udp and not has_tcp and arguments.get("health") is not None:
+        yield "health", "it answers requests of HTTP, and all of ports are of UDP", "leave it out"
     if has_udp and not has_tcp:
         if ready.kind in (ReadyKind.TCP, ReadyKind.HTTP):
             found = f"{ready.kind.value!r} connects to a TCP port, and all of ports are of UDP".replace("'", '"')

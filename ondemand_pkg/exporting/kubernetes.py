@@ -34,6 +34,7 @@ _INSTEAD = {
     "outbound": "write a NetworkPolicy that allows no egress",
     "wake_on": "what scales the Deployment decides what wakes it",
     "data_timeout": "what scales the Deployment decides what wakes it",
+    "health": "nothing answers for a pod that sleeps; probes of Kubernetes ask one that runs",
     "schedule": "a CronJob with the same pod runs at these moments; its zone is that of spec.timeZone",
     "proxy": "a Service leads clients to the pod",
     "proxy_protocol": "a Service sends no such header; have the load balancer in front of it send it",

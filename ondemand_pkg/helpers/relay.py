@@ -2,7 +2,7 @@
 
 Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--keep-awake HOURS]...
              [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] [--data-timeout SECONDS]
-             [--path relay|kernel] PORT[/udp]...
+             [--health PATH [--health-status STATUS] [--health-body TEXT]] [--path relay|kernel] PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -10,9 +10,9 @@ first socket that systemd passed, and so on (sd_listen_fds(3)); those with the e
 lead to the port on which they listen themselves.
 
 It has no rights, and asks for the container at a socket of systemd's that only this service sees, the door: a connection to it
-starts `run`, which answers there; with a timeout for data it asks once a client has sent some.  The door is an option for the
-sake of release 0.1.0, whose relay waits for the container to be started with it: where the unit is newer than the program, it
-ends at once and lets its clients wait in the kernel.
+starts `run`, which answers there; with a timeout for data, or a path for health, it asks once a client has sent what wakes.  The
+door is an option for the sake of release 0.1.0, whose relay waits for the container to be started with it: where the unit is
+newer than the program, it ends at once and lets its clients wait in the kernel.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -20,6 +20,7 @@ import _socket
 import os
 import select
 
+from carriers import Tally
 from carriers.clients import is_allowed, is_inside, number, parse_network, who_and_since, who_and_since_data
 from carriers.ends import Listener
 from carriers.streams import Streams
@@ -36,14 +37,14 @@ class Service:
 
     def __init__(self, loop: "Loop", carriers: "Sequence[Carrier]", door: "Optional[str]", idle: "Optional[float]",
                  counts_connections: "bool", who: "Callable[[Held, float], Tuple[str, float]]",
-                 kept: "Callable[[], float]", unwoken: "Optional[Unwoken]" = None) -> "None":
+                 kept: "Callable[[], float]", attends: "bool" = False) -> "None":
         self.loop = loop
         self.carriers = carriers
         self.door = door
-        self.unwoken = unwoken  # what keeps account of those that don't wake, where only data does
-        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept, self.find if unwoken is not None else None,
+        self.unwoken: "Optional[Unwoken]" = None  # what tells of those that don't wake, where there may be some
+        self.life = Life(carriers, idle, counts_connections, self.ask, who, kept, self.find if attends else None,
                          self.can_ask)
-        self.seen_door = open_door() if unwoken is not None else ""
+        self.seen_door = open_door() if attends else ""
         self.signals, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self.signals, self.hear_signals)
         _signal.set_wakeup_fd(signalled)
@@ -57,12 +58,12 @@ class Service:
                 break
             due += [carrier.due() for carrier in self.carriers]
             if self.unwoken is not None:
-                due.append(self.unwoken.see_to(self.carriers))
+                due.append(self.unwoken.see_to())
             self.loop.turn(min((seconds for seconds in due if seconds is not None), default=-1))
             for carrier in self.carriers:
                 carrier.turn()
         if self.unwoken is not None:
-            self.unwoken.end(self.carriers)
+            self.unwoken.end()
 
     def ask(self) -> "Client":
         """Return a connection to `run`, or to the door behind which it will be.  Raises OSError."""
@@ -95,7 +96,8 @@ class Service:
 
 def main(argv: "Sequence[str]") -> "int":
     try:
-        door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, path, data_timeout, ports = arguments(argv)
+        (door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, by, probed, data_timeout,
+         ports) = arguments(argv)
     except (IndexError, ValueError, OSError):
         return usage(__doc__)
     sockets = passed_sockets()
@@ -107,12 +109,19 @@ def main(argv: "Sequence[str]") -> "int":
     of_datagrams = [listener for listener in listeners if listener.socket.type == _socket.SOCK_DGRAM]
     of_streams = [listener for listener in listeners if listener not in of_datagrams]
     carriers: "List[Carrier]" = []
-    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since if data_timeout is None else who_and_since_data
+    attends = data_timeout is not None or probed is not None
+    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since_data if attends else who_and_since
+    tally = Tally()
+    health = None
+    if probed is not None:
+        from carriers.health import Health  # only who declares it pays for it
+
+        health = Health(*probed)
     if of_streams:
         streams = Streams(loop, of_streams, header, (lambda client: is_allowed(client, allowed)) if allowed else None,
-                          data_timeout)
+                          data_timeout, health, tally)
         carriers.append(streams)
-        if path == "kernel":
+        if by == "kernel":
             from carriers import kernel  # only who declares it pays for it
 
             passing = kernel.Passing(loop)
@@ -126,19 +135,18 @@ def main(argv: "Sequence[str]") -> "int":
             if listener.socket.family != _socket.AF_UNIX:
                 listener.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         carriers.append(datagrams.Datagrams(loop, of_datagrams, udp_timeout, (
-            lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None))
-    unwoken = None
-    if data_timeout is not None:
-        from unwoken import Unwoken  # only who declares it pays for it
-
-        unwoken = Unwoken()
-    service = Service(loop, carriers, door, idle, idle_mode == "connections", who, kept, unwoken)
+            lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None, tally))
+    service = Service(loop, carriers, door, idle, idle_mode == "connections", who, kept, attends)
     if is_right:
         service.life.begin(any_readable(listeners))
     else:
         say("{} sockets for {} ports, or in another order; the socket unit and its drop-ins need exactly one ListenStream= per "
             "port that the package declares, and one ListenDatagram= per port of UDP".format(len(own), len(ports)))
         service.life.give_up(LONGEST_BACK_OFF)
+    if attends or allowed:
+        from unwoken import Unwoken  # only who declares it pays for it, and not before the container was asked for
+
+        service.unwoken = Unwoken(tally)
     service.run()
     return 0 if is_right else 1
 
@@ -155,8 +163,9 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     door, idle, idle_mode, left = None, None, "traffic", list(argv)
     allowed: "List[Tuple[int, int]]" = []
     header: "Optional[Callable[[Socket], bytes]]" = None
-    exposed, udp_timeout, path = "", 300.0, "relay"
+    exposed, udp_timeout, by = "", 300.0, "relay"  # by: what carries the bytes
     data_timeout: "Optional[float]" = None
+    path, status, body = "", 200, ""
     kept = never_kept
     hours: "List[Hours]" = []
     while left and left[0].startswith("--"):
@@ -181,7 +190,13 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
         elif option == "--data-timeout":
             data_timeout = float(value)
         elif option == "--path" and value in ("relay", "kernel"):
+            by = value
+        elif option == "--health":
             path = value
+        elif option == "--health-status":
+            status = int(value)
+        elif option == "--health-body":
+            body = value
         elif option == "--proxy-protocol" and value in ("v1", "v2"):
             import proxy_protocol  # only who declares it pays for it
 
@@ -194,7 +209,8 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     if not all(kind in ("", "udp") for _, _, kind in words):
         raise ValueError(left)
     ports = [(int(port), kind == "udp") for port, _, kind in words]
-    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, path, data_timeout, ports
+    probed = (path, status, body) if path else None
+    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, by, probed, data_timeout, ports
 
 
 TYPE_CHECKING = False
@@ -208,5 +224,5 @@ if TYPE_CHECKING:
     from unwoken import Unwoken
 
     Arguments = Tuple[Optional[str], Optional[float], str, Callable[[], float], List[Tuple[int, int]],
-                      Optional[Callable[[Socket], bytes]], str, float, str, Optional[float],
+                      Optional[Callable[[Socket], bytes]], str, float, str, Optional[Tuple[str, int, str]], Optional[float],
                       List[Tuple[int, bool]]]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from requirements import need
 
-from ondemand_host.systemd import CLOSED, WOKEN
+from ondemand_host.systemd import UNWOKEN, WOKEN
 
 from .conftest import built
 from .machine import GET, Machine
@@ -79,11 +79,28 @@ idle_mode    = "connections"
 wake_on      = "data"
 data_timeout = "2s"
 
+[container.asked]
+image        = "servers:1"
+ports        = ["8092:80"]
+idle         = "1s"
+wake_on      = "data"
+data_timeout = "2s"
+health       = { path = "/healthz", body = "asleep" }
+
+[container.lulled]
+image       = "servers:1"
+ports       = ["8093:80"]
+idle        = "1s"
+idle_mode   = "connections"
+idle_action = "pause"
+health      = { path = "/healthz", body = "asleep" }
+
 [container.greets]
 image   = "servers:1"
 ports   = ["8088:80"]
 command = ["/servers/speaks_first.py"]
 """
+CLOSED, PROBED, REFUSED = UNWOKEN  # kinds of records
 FAILING = {"broken": 8084, "deaf": 8085, "nowhere": 8086}
 
 
@@ -273,6 +290,51 @@ def test_what_sleeps_paused_is_resumed_by_data_alone_and_open_connections_withou
     site.sh(paused, timeout=30)
     silent.communicate()  # it ended with the time awake, as every open connection
     asleep(site, "frozen")
+
+
+def ask(site: Machine, port: int, path: str = "/healthz") -> str:
+    return site.run("curl", "-s", "--max-time", "20", f"http://127.0.0.1:{port}{path}").stdout
+
+
+@pytest.mark.parametrize(("name", "port"), [("asked", 8092), ("lulled", 8093)])
+def test_a_probe_in_a_loop_is_answered_asleep_wakes_nothing_and_keeps_nothing_awake(site: Machine, name: str, port: int) -> None:
+    asleep(site, name)
+    url = f"http://127.0.0.1:{port}/healthz"
+    loop = site.start("timeout", "120", "sh", "-c", f"while curl -s --max-time 20 -o /dev/null {url}; do sleep 0.2; done")
+    for _ in range(3):
+        assert ask(site, port) == "asleep"
+    assert site.run("curl", "-sI", url).stdout.startswith("HTTP/1.1 200 OK")
+    assert not running(site, name) and not records(site, WOKEN, f"ONDEMAND_NAME={name}")
+    assert ask(site, port, "/") not in ("", "asleep") and len(records(site, WOKEN, f"ONDEMAND_NAME={name}")) == 1
+    if name == "lulled":
+        site.sh("until docker inspect -f '{{.State.Paused}}' ondemand-lulled | grep -q true; do sleep .05; done", timeout=50)
+    else:
+        until_asleep(site, name)
+    assert ask(site, port) == "asleep" and loop.poll() is None, "it went on until now"
+    loop.terminate()
+    loop.communicate()
+    asleep(site, name)
+    until_gone(site, name)
+    probed = records(site, PROBED, f"_SYSTEMD_UNIT=ondemand-{name}.service")
+    assert sum(int(one["ONDEMAND_PROBES"]) for one in probed) >= 5 and {one["ONDEMAND_CLIENT"] for one in probed} == {"127.0.0.1"}
+
+
+def test_scanners_that_only_connect_wake_nothing_and_one_that_asks_what_is_served_does(site: Machine) -> None:
+    need("nmap")
+    asleep(site, "asked")
+
+    def scan(*how: str) -> str:
+        return subprocess.run(["nsenter", "-t", str(site.leader), "-n", "nmap", "-n", "-Pn", *how, "-p", "8092", "127.0.0.1"],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    before = len(records(site, WOKEN, "ONDEMAND_NAME=asked"))
+    for how in ("-sS", "-sT"):
+        assert "8092/tcp open" in scan(how)
+    until_gone(site, "asked")
+    assert len(records(site, WOKEN, "ONDEMAND_NAME=asked")) == before and not running(site, "asked")
+    assert "8092/tcp open" in scan("-sV")  # it sends requests, which are data
+    assert len(records(site, WOKEN, "ONDEMAND_NAME=asked")) > before
+    until_asleep(site, "asked")
 
 
 def test_clients_that_come_while_the_container_is_stopped_are_answered_by_its_next_start(site: Machine) -> None:

@@ -19,7 +19,9 @@ SCENARIOS = [
     Scenario(refuses=True, stops=0), Scenario(yields=2, stops=0, clients=2, fails=False), Scenario(yields=2, pauses=True,
     stops=0, fails=False), Scenario(yields=1, is_held=True, stops=0),
     Scenario(by_data=True, clients=2, stops=0, fails=False), Scenario(by_data=True, wakes=1), Scenario(by_data=True, pauses=True,
-    stops=0, wakes=1), Scenario(by_data=True, breaks=True, stops=0, fails=False)]
+    stops=0, wakes=1), Scenario(by_data=True, breaks=True, stops=0, fails=False),
+    Scenario(by_data=True, probes=True, stops=0, clients=2, fails=False), Scenario(by_data=True, probes=True, wakes=1),
+    Scenario(by_data=True, probes=True, pauses=True, stops=0, wakes=1, fails=False)]
 SMALL = [Scenario(stops=0), Scenario(pauses=True, stops=0), Scenario(fails=False)]  # enough to find a fault
 BY_DATA = [Scenario(by_data=True, stops=0, wakes=1, fails=False)]  # the same where only data wakes
 REFUSES, RESTARTS = Scenario(refuses=True, stops=0), Scenario(restarts=True, stops=0, fails=False)  # the same of their events

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import carriers
 import control
 import pytest
 import relay
@@ -117,13 +118,14 @@ def test_check_warns_of_servers_that_speak_first(tmp_path: Path, ports: str, fin
 class Attending(Ports):
     """A relay with one port that only data wakes; ``came`` are the clients that it tells of."""
 
-    def __init__(self, timeout: float = 60.0, front: socket.socket | None = None) -> None:
+    def __init__(self, timeout: float | None = 60.0, front: socket.socket | None = None, health: Any = None) -> None:
         super().__init__(socket.create_server(("127.0.0.1", 0)), fronts=[front] if front else None)
         self.came: list[Any] = []
         listener = Listener(listening(self.fronts[0]), self.servers[0].getsockname()[1])
         self.relay.heed("ignore")
         self.listeners = [listener]
-        self.relay = Streams(self.loop, self.listeners, data_timeout=timeout)
+        self.tally = carriers.Tally()
+        self.relay = Streams(self.loop, self.listeners, data_timeout=timeout, health=health, tally=self.tally)
         self.relay.on_client = self.came.append
         self.relay.on_doubt = lambda: None
         self.relay.on_answer = lambda: None
@@ -187,7 +189,7 @@ def test_a_silent_client_is_closed_in_time_and_counted_with_its_address() -> Non
         attending.until(lambda: not attending.relay.silent())
         assert 0.15 < time.monotonic() - begin < 5
         assert client.recv(1) == b"", "an orderly end"
-    assert attending.relay.closed() == (1, "127.0.0.1") and attending.relay.closed()[0] == 0
+    assert attending.tally.take() == {"closed": (1, "127.0.0.1")}
     assert not attending.came and attending.listeners[0].clients == attending.listeners[0].silent == 0
     attending.close()
 
@@ -203,10 +205,8 @@ def test_who_goes_without_a_byte_takes_no_place_and_wakes_nothing(attending: Att
         if how == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         client.close()
-    kept = attending.relay.arriving.silent
-    assert kept is not None
-    attending.until(lambda: kept.closed)
-    assert attending.relay.closed() == (1, "127.0.0.1") and not attending.came and not attending.relay.silent()
+    attending.until(lambda: attending.tally.noted)
+    assert attending.tally.take() == {"closed": (1, "127.0.0.1")} and not attending.came and not attending.relay.silent()
     client.close()
 
 
@@ -280,7 +280,7 @@ def test_clients_of_unix_sockets_are_awaited_too(tmp_path: Path) -> None:
     front.listen()
     attending = Attending(0.2, front)
     with attending.client():
-        attending.until(lambda: attending.relay.closed()[1].startswith("uid:"))
+        attending.until(lambda: attending.tally.take().get("closed", (0, ""))[1].startswith("uid:"))
     with attending.client() as client:
         client.sendall(b"x")
         attending.until(lambda: attending.came)
@@ -459,34 +459,27 @@ def test_the_call_says_how_long_data_are_awaited() -> None:
 # What is told
 
 
-class Closing:
-    def __init__(self) -> None:
-        self.now = (0, "")
-
-    def closed(self) -> tuple[int, str]:
-        now, self.now = self.now, (0, self.now[1])
-        return now
-
-
 def test_the_journal_gets_one_record_a_minute_or_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, sent = [100.0], []
+    clock: list[float] = [100.0]
+    sent: list[dict[str, object]] = []
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(unwoken, "JOURNAL_LOOK", 0.0)
     monkeypatch.setattr(unwoken, "send", lambda fields: sent.append(dict(fields)))
-    account, closing = unwoken.Unwoken(), Closing()
-    carriers: Any = [closing]
-    assert account.see_to(carriers) is None
-    closing.now = (1, "10.0.0.1")
-    assert account.see_to(carriers) == 60.0
-    closing.now = (2, "10.0.0.2")
+    tally = carriers.Tally()
+    account = unwoken.Unwoken(tally)
+    assert account.see_to() is None
+    tally.note("closed", "10.0.0.1")
+    assert account.see_to() == 60.0
+    tally.note("closed", "10.0.0.3")
+    tally.note("closed", "10.0.0.2")
     clock[0] += 60
-    assert account.see_to(carriers) is None
+    assert account.see_to() is None
     assert [(one["ONDEMAND_CLOSED"], one["ONDEMAND_CLIENT"]) for one in sent] == [(3, "10.0.0.2")]
     assert sent[0]["MESSAGE"] == "3 connections were closed without data, the last from 10.0.0.2; nothing was woken"
-    closing.now = (1, "10.0.0.3")
-    account.end(carriers)
+    tally.note("closed", "10.0.0.3")
+    account.end()
     assert sent[1]["MESSAGE"] == "1 connection was closed without data, the last from 10.0.0.3; nothing was woken"
-    account.end(carriers)
+    account.end()
     assert len(sent) == 2
 
 
@@ -497,14 +490,14 @@ def test_status_adds_up_what_the_journal_says_of_a_unit_and_leaves_out_what_is_n
              '"__REALTIME_TIMESTAMP":"5000000"}', "x", '{"_SYSTEMD_UNIT":"ondemand-web.service","ONDEMAND_CLOSED":"x"}',
              '{"_SYSTEMD_UNIT":"ondemand-web.service","ONDEMAND_CLOSED":"3","ONDEMAND_CLIENT":"10.0.0.1",'
              '"__REALTIME_TIMESTAMP":"4000000"}']
-    assert systemd.parse_closed("\n".join(lines)) == {"ondemand-web.service": systemd.Closed(5, "10.0.0.2", 5.0)}
-    assert systemd.CLOSED == unwoken.CLOSED
+    assert systemd.parse_unwoken("\n".join(lines)) == {
+        "ondemand-web.service": {"ONDEMAND_CLOSED": systemd.Unwoken(5, "10.0.0.2", 5.0)}}
 
 
 def test_status_shows_what_woke_nothing_and_who_it_was_last() -> None:
     from ondemand_host import services, systemd, table
 
-    service = services.Service("web", "asleep", ("[::]:80",), 0, closed=systemd.Closed(5, "10.0.0.2", 0.0))
+    service = services.Service("web", "asleep", ("[::]:80",), 0, unwoken={"ONDEMAND_CLOSED": systemd.Unwoken(5, "10.0.0.2", 0.0)})
     told = list(table.lines(services.Survey((service,)), 0.0, 200, True, lambda text, colour="", bold=False: text))
     assert "web: woke nothing in 30 days: 5 connections closed without data, the last 1970-01-01T00:00:00Z from 10.0.0.2" in told
     found = json.loads(table.as_json(services.Survey((service,))))["services"][0]

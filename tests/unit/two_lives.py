@@ -30,7 +30,7 @@ from engines import Engine, EngineError, Pending, Seen
 Thing = TypeVar("Thing")
 DOWN, STARTS, UP, FROZEN, DEAD = "down", "starts", "up", "frozen", "dead"
 # What no life may wait for.
-FROM_OUTSIDE = ("a client connects", "a client sends", "somebody", "it ends", "the engine breaks", "the image")
+FROM_OUTSIDE = ("a client connects", "a client sends", "a client asks", "somebody", "it ends", "the engine breaks", "the image")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Scenario:
     clients: int = 1
     is_slow: bool = False  # `run` may come so late that clients are reset
     fails: bool = True  # the workload may fail by itself
-    by_data: bool = False  # only data wakes it
+    by_data: bool = False  # not every connection wakes it: only data do
+    probes: bool = False  # with `by_data`: a client may ask for the health alone, and a silent one wakes it in time
     wakes: int = 0  # times that it is woken without a client
     yields: int = 0  # times that a service that it excludes asks for its place
 
@@ -81,6 +82,8 @@ class Carrier:
         self.by_data = by_data
         self.spoken = spoken  # the clients that have sent something
         self.mute: list[int] = []  # those that are not led on because they have not
+        self.answered: list[int] = []  # those of them that have asked for the health, and have their answer
+        self.probing: set[int] = set()  # the clients that have asked for the health, or are about to
         self.heeds = IGNORE
         self.refusing = False
         self.address: Any = None
@@ -101,6 +104,8 @@ class Carrier:
             return
         if not self.counts(client) and self.address is None:
             self.mute.append(client)
+            if client in self.probing:
+                self.probe(client)
             return
         self.held.append(client)
         if self.counts(client):
@@ -122,6 +127,13 @@ class Carrier:
             self.held.append(client)
             self.on_client(client)
 
+    def probe(self, client: int) -> None:
+        """A client asks for the health."""
+        self.probing.add(client)
+        if client in self.mute:
+            self.mute.remove(client)
+            self.answered.append(client)
+
     def lead_on(self) -> None:
         if self.address is not None:
             self.led += self.held
@@ -133,7 +145,9 @@ class Carrier:
             self.held += self.mute
             self.mute = []
         else:
-            self.mute += [client for client in self.held if not self.counts(client)]
+            mute = [client for client in self.held if not self.counts(client)]
+            self.mute += [client for client in mute if client not in self.probing]
+            self.answered += [client for client in mute if client in self.probing]
             self.held = [client for client in self.held if self.counts(client)]
         self.lead_on()
 
@@ -159,7 +173,7 @@ class Carrier:
         return False
 
     def silent(self) -> int:
-        return len(self.mute)
+        return len(self.mute) + len(self.answered)
 
     def waiting(self) -> int:
         return sum(map(self.counts, self.held))
@@ -171,7 +185,7 @@ class Carrier:
         return next(filter(self.counts, self.held), None)
 
     def has_moved(self) -> bool:
-        return bool(self.led)
+        return any(map(self.counts, self.led))
 
 
 class Told(Pending):
@@ -291,6 +305,7 @@ class World:
         other.carrier = _twin(self.carrier)
         other.spoken = other.carrier.spoken = set(self.spoken)
         other.carrier.mute = list(self.carrier.mute)
+        other.carrier.answered, other.carrier.probing = list(self.carrier.answered), set(self.carrier.probing)
         other.carrier.held, other.carrier.led, other.carrier.lost = list(self.carrier.held), list(self.carrier.led), []
         connections: dict[int, Connection] = {}
 
@@ -346,14 +361,24 @@ class World:
     def choices_by_data(self) -> Iterator[tuple[str, Callable[[], None]]]:
         if self.relay is None and (self.queue or self.is_called):
             yield "systemd starts the relay", lambda: self.start_relay(self.is_wanted)
-        for client in sorted({*self.queue, *self.carrier.mute} - self.spoken):
+        for client in sorted({*self.queue, *self.carrier.mute} - self.spoken - self.carrier.probing):
             yield f"a client sends data ({client})", functools.partial(self.carrier.hear, client)
-        if self.carrier.mute:
+        if self.carrier.mute and not self.scenario.probes:
             yield "a client that sends nothing is closed", self.carrier.close_silent
+        elif self.carrier.mute:
+            yield "a client that sends nothing has waited long enough", lambda: self.carrier.hear(self.carrier.mute[0])
+        if self.scenario.probes:
+            yield from self.choices_by_probes()
         if self.wakes < self.scenario.wakes:
             yield "somebody wakes it without a client", self.wake
         if self.run is not None and self.run.state == run_states.AWAKE and self.control.connection is None and self.relay is None:
             yield "run has the relay started", self.call_relay
+
+    def choices_by_probes(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        for client in sorted({*self.queue, *self.carrier.mute} - self.spoken - self.carrier.probing):
+            yield f"a client asks for the health ({client})", functools.partial(self.carrier.probe, client)
+        if self.carrier.answered:
+            yield "a client that has the relay's answer goes", lambda: self.carrier.answered.clear()
 
     def choices_of_relay(self, life: Any) -> Iterator[tuple[str, Callable[[], None]]]:
         if self.carrier.heeds == ACCEPT and self.queue:
@@ -445,7 +470,9 @@ class World:
     def start_relay(self, with_run: bool) -> None:
         self.is_wanted = with_run
         self.is_called = False
+        probing = self.carrier.probing
         self.carrier = Carrier(self.scenario.by_data, self.spoken)
+        self.carrier.probing = probing
         find: Any = self.find if self.scenario.by_data else None
         self.relay = relay_life.Life([self.carrier], 1.0, False, self.ask, _who, find=find)  # type: ignore[arg-type,list-item] # a model
         self.relay.begin(bool(self.queue))
@@ -581,7 +608,9 @@ class World:
         if self.control is not None:
             self.control.connection = None
         self.relay = None
+        probing = self.carrier.probing
         self.carrier = Carrier(self.scenario.by_data, self.spoken)
+        self.carrier.probing = probing
 
     def kill_relay(self) -> None:
         self.kills += 1
@@ -623,6 +652,8 @@ class World:
             raise Wrong(f"clients are accepted in the state {life.state!r}")
         if self.carrier.lost and not self.has_failed:
             raise Wrong("a client was reset, and nothing had failed")
+        if self.run is not None and self.clients and not self.wakes and not self.spoken and self.scenario.probes:
+            raise Wrong("clients that ask for the health alone have woken it")
         if self.carrier.address is not None and life.state in (
                 *relay_life.PARTINGS, relay_states.OVER, relay_states.REFUSING, relay_states.CALLING, relay_states.CUT_OFF,
                 relay_states.PAUSED, relay_states.WAKING, relay_states.ATTENDING, relay_states.JOINING):
@@ -636,8 +667,9 @@ class World:
             relay and (relay.state, relay.deadline is not None, relay.has_waker, relay.failures > 0, min(relay.calls, 3),
                        relay.wanted is None),
             (carrier.heeds, carrier.refusing, carrier.address, tuple(map(carrier.counts, carrier.held)), len(carrier.led),
-             len(carrier.mute)),
-            tuple(client in self.spoken for client in self.queue), self.wakes, self.yields, self.is_called,
+             len(carrier.mute), len(carrier.answered), tuple(client in carrier.probing for client in carrier.held + carrier.led)),
+            tuple((client in self.spoken, client in carrier.probing) for client in self.queue), self.wakes, self.yields,
+            self.is_called,
             connection and (tuple(connection.to_relay), tuple(connection.to_run), connection.is_open),
             tuple((at_door.is_kept, at_door is connection) for at_door in self.door),
             self.named is not None, self.has_door, self.is_active, self.is_wanted, self.has_failed,

@@ -11,11 +11,31 @@ HOLD = "hold"  # it accepts them where they would be lost in the kernel, and hol
 WATCH = "watch"  # it says that one is there, as long as that is so
 IGNORE = "ignore"  # nothing; they wait in the kernel
 
+# What clients did that woke nothing.
+CLOSED = "closed"  # they sent nothing, where only data wakes
+PROBED = "probed"  # they asked for the health alone
+REFUSED = "refused"  # they are not allowed
+
+
+class Tally:
+    """How many clients woke nothing since that was asked last, by what they did, and who the last one was."""
+
+    def __init__(self) -> "None":
+        self.noted: "Dict[str, Tuple[int, str]]" = {}
+
+    def note(self, kind: "str", who: "str") -> "None":
+        self.noted[kind] = self.noted.get(kind, (0, ""))[0] + 1, who
+
+    def take(self) -> "Dict[str, Tuple[int, str]]":
+        noted, self.noted = self.noted, {}
+        return noted
+
 
 class Carrier:
     """One way for bytes.
 
-    Where only data wakes, a client that has sent nothing is not one that it holds: it neither tells of it nor counts it.
+    Where not every connection wakes, a client that has sent nothing, or asks for the health alone, is not one that it holds: it
+    neither tells of it nor counts it.
 
     It calls ``on_client(client)`` with each client that it holds (its socket, where it has one), ``on_wanted()`` where it watches
     and a client waits, ``on_doubt()`` where the workload takes nobody at its address, and ``on_answer()`` at the first byte of
@@ -76,12 +96,8 @@ class Carrier:
         return False
 
     def silent(self) -> "int":
-        """Return how many clients are accepted, and have sent nothing, where only data wakes."""
+        """Return how many clients are here that wake nothing, or nothing yet, where not every connection wakes."""
         return 0
-
-    def closed(self) -> "Tuple[int, str]":
-        """Return how many clients were closed without a byte since this was asked last, and who the last one was."""
-        return 0, ""
 
     def has_moved(self) -> "bool":
         """Return whether bytes that count as traffic have moved since this was asked last."""
@@ -103,7 +119,7 @@ class Carrier:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
-    from typing import Callable, Optional, Tuple, Union
+    from typing import Callable, Dict, Optional, Tuple, Union
 
     from carriers.datagrams import Session
 

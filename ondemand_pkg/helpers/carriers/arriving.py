@@ -13,7 +13,7 @@ from _collections import OrderedDict  # `collections` loads five more modules
 
 from own_sockets import leads_back
 
-from carriers import ACCEPT, IGNORE, WATCH
+from carriers import ACCEPT, IGNORE, REFUSED, WATCH, Tally
 from carriers.clients import plain
 from carriers.ends import EVENTS, LAST, READABLE, End, abort, has_bytes
 
@@ -28,6 +28,7 @@ GONE_LOOK = 10  # seconds after which a client that sent nothing but its end is 
 DOUBT = 0.5  # seconds without an answer after which it is asked whether the workload has another address now
 DOUBT_PAUSE = 2.0  # seconds until that is asked again
 SPARE_FILES = 64  # descriptors that are no connection's
+DATA = "data"  # as in silent.py
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC)
 
 
@@ -37,14 +38,17 @@ class Arriving:
     ``is_allowed`` returns whether an accepted socket may connect at all.  ``on_client(socket)`` is called for each that is held,
     ``on_wanted()`` where it watches for clients and one waits, ``on_doubt()`` where the workload takes nobody at its address,
     ``on_connected(client, end, mask)`` with both ends of a connection and the events that were seen at the workload's.
-    ``data_timeout`` is for how many seconds a client is awaited that has sent nothing, where only data wakes, None elsewhere.
+    ``data_timeout`` is for how many seconds a client is awaited that has sent nothing, where only data wakes, None elsewhere;
+    ``health`` knows the requests that wake nothing, where there are some.
     """
 
     def __init__(self, loop: "Loop", listeners: "Sequence[Listener]", is_allowed: "Optional[Callable[[Socket], bool]]",
                  on_client: "Callable[[Socket], None]", on_wanted: "Callable[[], None]",
                  on_doubt: "Callable[[], None]", on_connected: "Callable[[End, End, int], None]",
-                 data_timeout: "Optional[float]" = None) -> "None":
+                 data_timeout: "Optional[float]" = None, health: "Optional[Health]" = None,
+                 tally: "Optional[Tally]" = None) -> "None":
         self.loop = loop
+        self.tally = tally or Tally()
         self.listeners = {listener.socket.fileno(): listener for listener in listeners}
         self.is_allowed = is_allowed
         self.on_client = on_client
@@ -61,11 +65,12 @@ class Arriving:
         self.attempts: "Dict[int, End]" = {}  # ends towards the workload that are not connected yet, as they were begun
         self.heeds = IGNORE
         self.refusing = False
-        self.silent: "Optional[Silent]" = None  # those that have sent nothing, where only data wakes
-        if data_timeout is not None:
+        self.silent: "Optional[Silent]" = None  # those that wake nothing yet, where not every connection does
+        if data_timeout is not None or health is not None:
             from carriers import silent  # only who declares it pays for it
 
-            self.silent = silent.Silent(loop, data_timeout, self.keep, lambda client: self.left(client.listener))
+            self.silent = silent.Silent(loop, data_timeout, self.keep, lambda client: self.left(client.listener), self.tally,
+                                        health)
         self.files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES
 
     # What is asked
@@ -107,7 +112,7 @@ class Arriving:
                 self.admit(client)
             return
         for client in [client for client in self.clients.values() if not client.counts]:
-            client.counts = has_bytes(client.socket)
+            client.counts = silent.kind(client) == DATA
             if not client.counts:
                 self.forget(client)
                 silent.add(client, self.room())
@@ -191,13 +196,17 @@ class Arriving:
                 continue  # a client that has gone again (accept(2), "Error handling")
             socket = _socket.socket(listener.socket.family, listener.socket.type, 0, accepted)
             socket.setblocking(False)
-            if self.refusing or (self.is_allowed is not None and not self.is_allowed(socket)):
+            # A client that has reset its connection by now is known by this alone.
+            who = plain(address[0]) if isinstance(address, tuple) else ""
+            is_refused = self.is_allowed is not None and not self.is_allowed(socket)
+            if is_refused:
+                self.tally.note(REFUSED, who)
+            if is_refused or self.refusing:
                 abort(socket)
                 continue
             if self.on_accepted is not None:
                 self.on_accepted(socket)
-            # A client that has reset its connection by now is known by this alone.
-            self.hold(End(socket, listener), plain(address[0]) if isinstance(address, tuple) else "")
+            self.hold(End(socket, listener), who)
             if listener.clients > self.room():
                 self.pause(listener)
                 return
@@ -212,7 +221,7 @@ class Arriving:
             return
         client.listener.clients += 1
         if self.silent is not None:
-            client.counts = has_bytes(client.socket)
+            client.counts = self.silent.kind(client) == DATA
             if not client.counts and self.address is None:
                 self.silent.add(client, self.room(), who)
                 return
@@ -377,4 +386,5 @@ if TYPE_CHECKING:
     from loop import Loop
 
     from carriers.ends import Listener
+    from carriers.health import Health
     from carriers.silent import Silent

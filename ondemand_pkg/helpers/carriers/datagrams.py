@@ -10,7 +10,7 @@ from _collections import OrderedDict  # `collections` loads five more modules
 
 from own_sockets import leads_back
 
-from carriers import ACCEPT, HOLD, IGNORE, WATCH, Carrier, clients
+from carriers import ACCEPT, HOLD, IGNORE, REFUSED, WATCH, Carrier, Tally, clients
 
 LARGEST = 65536  # bytes of a datagram, and one more
 AT_ONCE = 256  # datagrams that are read at one socket before the others have their turn
@@ -51,8 +51,9 @@ class Datagrams(Carrier):
     """
 
     def __init__(self, loop: "Loop", listeners: "Sequence[Listener]", timeout: "float",
-                 is_allowed: "Optional[Callable[[str], bool]]" = None) -> "None":
+                 is_allowed: "Optional[Callable[[str], bool]]" = None, tally: "Optional[Tally]" = None) -> "None":
         self.loop = loop
+        self.tally = tally or Tally()
         self.listeners = {listener.socket.fileno(): listener for listener in listeners}
         self.timeout = timeout
         self.is_allowed = is_allowed
@@ -175,6 +176,7 @@ class Datagrams(Carrier):
         session = self.sessions.get(key)
         if session is None:
             if self.is_allowed is not None and not self.is_allowed(key[1][0]):
+                self.tally.note(REFUSED, clients.plain(key[1][0]))
                 return
             is_full = self.address is None and self.size + size > MOST_BYTES
             if self.refusing or is_full or listener.port in self.own:

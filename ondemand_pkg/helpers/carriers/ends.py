@@ -37,7 +37,7 @@ class End:
     """One end of a connection, and what was read here and could not be sent at the other end yet (bytes, or a Pipe)."""
 
     __slots__ = ("socket", "is_open", "listener", "peer", "pending", "readable", "last", "finished", "begun", "refused", "whole",
-                 "counts", "owes")
+                 "counts", "owes", "follower")
 
     def __init__(self, socket: "Socket", listener: "Listener") -> "None":
         self.socket = socket
@@ -50,8 +50,9 @@ class End:
         self.finished = False  # the end of the stream was passed on
         self.begun = 0.0  # when the workload was first asked to take it, or this attempt was begun
         self.refused = 0.0  # when the workload first refused it
-        self.counts = True  # what moves here is traffic; not so, where only data wakes, until the client has sent some
+        self.counts = True  # what moves here is traffic; not so, where not every connection wakes, until the client's bytes are
         self.owes = False  # the other end was the last one to send something
+        self.follower: "Optional[Follower]" = None  # of a client that may have sent probes alone
         self.whole = 0  # pieces read here one after the other that were as large as can be
 
 
@@ -105,4 +106,6 @@ def has_bytes(socket: "Socket") -> "bool":
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket
-    from typing import Any
+    from typing import Any, Optional
+
+    from carriers.health import Follower

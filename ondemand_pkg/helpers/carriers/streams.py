@@ -7,6 +7,7 @@ registered once, edge-triggered.  Knows nothing of systemd and of the workload's
 import _socket
 import os
 import select
+import time
 
 from carriers import HOLD, IGNORE, Carrier
 from carriers.arriving import Arriving
@@ -16,6 +17,7 @@ BULK = 4  # whole pieces one after the other, after which a connection's bytes a
 SMALL = 64 * 1024  # bytes; where no more are there, a copy costs less than two calls
 PIPES = 64  # at once: so many that the kernel gives an unprivileged user of this size (pipe(7), pipe-user-pages-soft)
 SPLICES = hasattr(os, "splice")  # from Python 3.10 on
+SILENCE = 1.0  # seconds until a connection without a byte is no probe's, where connections keep it awake
 TURN = 16  # pieces of one connection before the others have their turn
 
 
@@ -24,15 +26,19 @@ class Streams(Carrier):
 
     ``header`` returns, for an accepted socket, the bytes that go to the workload before the client's; ``is_allowed`` whether an
     accepted socket may connect at all; ``data_timeout`` for how many seconds a client that has sent nothing is awaited, where
-    only data wakes.  What moves on a connection is traffic there only once its client has sent something.
+    only data wakes.  What moves on a connection is traffic there only once its client has sent something, and with ``health``
+    only once that is more than requests for the health.
     """
 
     def __init__(self, loop: "Loop", listeners: "Sequence[Listener]", header: "Optional[Callable[[Socket], bytes]]" = None,
-                 is_allowed: "Optional[Callable[[Socket], bool]]" = None, data_timeout: "Optional[float]" = None) -> "None":
+                 is_allowed: "Optional[Callable[[Socket], bool]]" = None, data_timeout: "Optional[float]" = None,
+                 health: "Optional[Health]" = None, tally: "Optional[Tally]" = None) -> "None":
         self.loop = loop
         self.header = header
+        self.health = health
+        self.silence_counts = data_timeout is None
         self.arriving = Arriving(loop, listeners, is_allowed, lambda client: self.on_client(client), lambda: self.on_wanted(),
-                                 lambda: self.on_doubt(), self.joined, data_timeout)
+                                 lambda: self.on_doubt(), self.joined, data_timeout, health, tally)
         self.ends: "Dict[int, End]" = {}  # both ends of each connection by their file descriptors
         self.inner: "Set[End]" = set()  # those of them towards the workload
         self.turns: "List[End]" = []  # ends whose turn was over before all of their bytes were carried
@@ -66,7 +72,9 @@ class Streams(Carrier):
         return len(self.inner)
 
     def keeping(self) -> "int":
-        return len(self.inner) if self.arriving.silent is None else sum(end.counts for end in self.inner)
+        if self.arriving.silent is None:
+            return len(self.inner)
+        return sum(end.counts or self.is_silence(end) for end in self.inner)
 
     def asking(self) -> "bool":
         return any(end.owes and end.counts and not end.finished for end in self.inner)
@@ -76,14 +84,7 @@ class Streams(Carrier):
         return len(clients) if self.arriving.silent is None else sum(client.counts for client in clients.values())
 
     def silent(self) -> "int":
-        return len(self.arriving.silent.clients) if self.arriving.silent is not None else 0
-
-    def closed(self) -> "Tuple[int, str]":
-        silent = self.arriving.silent
-        if silent is None:
-            return 0, ""
-        closed, silent.closed = silent.closed, 0
-        return closed, silent.last
+        return len(self.arriving.silent) if self.arriving.silent is not None else 0
 
     def unfinished(self) -> "int":
         return sum(not end.finished for end in self.inner)
@@ -155,7 +156,7 @@ class Streams(Carrier):
                         return
                 if not source.readable or source.finished:
                     return
-                spliced = source.whole >= BULK and bool(self.pipes)
+                spliced = source.whole >= BULK and source.counts and bool(self.pipes)
                 try:
                     size = self.splice(source) if spliced else source.socket.recv_into(self.buffer)
                 except BlockingIOError:
@@ -171,8 +172,8 @@ class Streams(Carrier):
                 if not size:
                     self.finish(source)
                     return
-                if not source.counts and source not in self.inner:
-                    source.counts = sink.counts = True
+                if not source.counts:
+                    self.weigh(source, size)
                 self.moved = self.moved or source.counts
                 source.owes, sink.owes = False, True
                 try:
@@ -192,6 +193,21 @@ class Streams(Carrier):
             self.close(source, abort)
             return
         self.turns.append(source)
+
+    def weigh(self, source: "End", size: "int") -> "None":
+        """See whether what was read is traffic, on a connection that has had none."""
+        if source in self.inner:
+            self.moved = self.moved or (self.silence_counts and source.peer.follower is None)
+            return
+        if self.health is not None:
+            source.follower = source.follower or self.health.follower()
+            if source.follower.is_probe(bytes(self.buffer[:size])):
+                return
+        source.counts = source.peer.counts = True
+
+    def is_silence(self, end: "End") -> "bool":
+        """Return whether a client keeps it awake that has sent nothing: longer than one that asks for the health would wait."""
+        return self.silence_counts and end.peer.follower is None and end.begun + SILENCE < time.monotonic()
 
     def send_pending(self, source: "End", sink: "End") -> "None":
         """Send what was read before, as much as the other end takes."""
@@ -263,4 +279,6 @@ if TYPE_CHECKING:
 
     from loop import Loop
 
+    from carriers import Tally
     from carriers.ends import End, Listener
+    from carriers.health import Health
