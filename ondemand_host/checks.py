@@ -126,6 +126,9 @@ def engine(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]
     if found["failure"]:
         finding, _, remedy = found["failure"].partition("; ")
         yield Trouble(ERROR, "the next wake fails: " + finding, remedy)
+    for line in found.get("advice") or ():
+        finding, _, remedy = line.rpartition("; ")
+        yield Trouble(WARNING, finding, remedy)
     if found["workload"] and found["image"]:
         for trouble in _workload(package, found["workload"], found["image"], units):
             yield trouble

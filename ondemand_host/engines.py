@@ -62,6 +62,18 @@ def running(path: "str" = DOCKER_SOCKET) -> "Optional[Set[str]]":
         return set()  # it is down, and so are its containers
 
 
+def runs(name: "str", with_docker: "bool") -> "bool":
+    """Return whether a container of this name runs, paused or not, whoever made it; Docker is asked where it runs itself."""
+    for path in sockets_of_engines():
+        if with_docker or path != os.path.realpath(DOCKER_SOCKET):
+            try:
+                if _asked(path, "/containers/{}/json".format(name))["State"]["Running"]:
+                    return True
+            except _NO_ANSWER:
+                continue  # it does not know it, or this user may not ask
+    return False
+
+
 def sockets_of_engines() -> "List[str]":
     """Return where the engines of this host answer, each once: one may be found under another one's name."""
     return sorted({os.path.realpath(path) for path in SOCKETS if os.path.exists(path)})

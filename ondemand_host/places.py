@@ -21,7 +21,7 @@ class Installed(NamedTuple):
 
     ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task,
     ``schedule`` the moments at which one runs by the clock, ``unit`` the adopted unit of a service that was there before,
-    ``with_clients`` whether clients connect to a companion.
+    ``with_clients`` whether clients connect to a companion, ``adopted`` the adopted container of such a service.
     """
 
     name: "str"
@@ -33,6 +33,7 @@ class Installed(NamedTuple):
     schedule: "Tuple[str, ...]" = ()
     unit: "str" = ""
     with_clients: "bool" = False
+    adopted: "str" = ""
 
     @property
     def listens(self) -> "bool":
@@ -113,7 +114,8 @@ def installed() -> "Dict[str, Installed]":
             companion_of, task_before, schedule = (tuple(map(str, declared.get(key) or ()))
                                                    for key in ("companion_of", "task_before", "schedule"))
             found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before, schedule,
-                                    str(declared.get("unit") or ""), bool(declared.get("with_clients")))
+                                    str(declared.get("unit") or ""), bool(declared.get("with_clients")),
+                                    str(dict(declared.get("adopted") or {}).get("container") or ""))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

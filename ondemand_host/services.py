@@ -103,6 +103,8 @@ def survey(wanted: "Sequence[str]") -> "Survey":
     unwoken = systemd.unwoken([package.proxy for package in packages if package.keeps_account]) if readable else {}
     engine_runs = units.get(engines.DOCKER, Unit()).active in _RUNNING
     running = engines.running() if packages and engine_runs else set()
+    if running is not None:
+        running |= {package.stem for package in packages if package.adopted and engines.runs(package.adopted, engine_runs)}
     addresses = {address for unit in units.values() for address in unit.listen}
     shared = {address for address in addresses if sockets.is_of_containers(address)}
     counts = {**sockets.connections(addresses - shared), **sockets.connections_of_containers(shared)}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from ondemand_pkg import layout
+from ondemand_pkg.adopted import Adopted as Adopted
 from ondemand_pkg.frozen import frozen
 from ondemand_pkg.listening import Listen as Listen
 from ondemand_pkg.listening import Port as Port
@@ -43,7 +44,7 @@ ANY_ENGINE = "any"
 
 @frozen
 class Container:
-    """One declared container, or a unit that is there already and is adopted: then ``unit`` is its name, and ``image`` empty.
+    """One declared container, or ``adopted`` is what is there already; then ``image`` is empty.
 
     Each field but ``name`` is the key of the declaration with the same name; ``memory`` is in bytes, ``stop_timeout``,
     ``task_timeout``, ``excludes_timeout``, ``udp_timeout``, ``data_timeout`` and ``idle`` in seconds (``idle`` None: never
@@ -111,13 +112,13 @@ class Container:
     bundle: bool = False
     engine: str = ANY_ENGINE
     outbound: bool = True
-    unit: str = ""
+    adopted: Adopted | None = None
     silence: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def table(self) -> str:
         """The kind of table that declares it."""
-        return "adopt" if self.unit else "container"
+        return "adopt" if self.adopted else "container"
 
     @property
     def place(self) -> str:

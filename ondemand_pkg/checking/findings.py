@@ -77,7 +77,7 @@ def findings(declared: Sequence[Declared]) -> list[Finding]:
 def _finding(one: Declared, name: str, what: str, key: str = "") -> Iterator[Finding]:
     rule = RULES[name]
     if name not in one.container.silence:
-        remedy = _OF_UNITS.get(name, rule.remedy) if one.container.unit else rule.remedy
+        remedy = _OF_UNITS.get(name, rule.remedy) if one.container.adopted and one.container.adopted.unit else rule.remedy
         remedy = remedy.replace("NAME.env", f"{one.container.name}.env")
         yield Finding(one.path, one.line(key or rule.key), one.container.name, one.container.place, rule, what, remedy, key)
 
@@ -85,7 +85,7 @@ def _finding(one: Declared, name: str, what: str, key: str = "") -> Iterator[Fin
 def _of_one(container: Container) -> Iterator[tuple[str, str]]:
     """Yield the rule and what was found."""
     yield from _of_any(container)
-    if not container.unit:
+    if not container.adopted:
         yield from _of_made(container)
 
 

@@ -53,7 +53,7 @@ def check_command(report: Report, files: tuple[str, ...], report_format: str, st
         report.text(tell((), found))
     told = f"{len(warnings)} warning{'s' if len(warnings) != 1 else ''}" if warnings else ""
     failed = f"{len(errors)} error{'s' if len(errors) != 1 else ''}" if errors else "no error"
-    noun = "service" if any(container.unit for container in containers) else "container"
+    noun = "service" if any(container.adopted for container in containers) else "container"
     report.note(f"{len(containers)} {noun}{'s' if len(containers) != 1 else ''}: {failed}{', ' + told if told else ''}")
     if errors or (strict and warnings):
         raise SystemExit(1)

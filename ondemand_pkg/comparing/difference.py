@@ -258,7 +258,7 @@ def _digest(entry: Entry) -> str:
 
 def _container(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     """Yield each value that makes the container another one: those that the label ondemand.spec stands for."""
-    if old["spec"] == new["spec"] or "unit" in new:  # a unit that was there is none that is made
+    if old["spec"] == new["spec"] or _is_adopted(new):  # nothing is made of it
         return
     keys = ("image", "command", "address", "aliases", "links")
     before, after = ({key: _text(side[key]) for key in keys if key in side} for side in (old, new))
@@ -272,8 +272,10 @@ def _read_at_a_wake(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[
     before, after = ({key: _text(value) for key, value in ready.items()} if isinstance(ready, dict) else {}
                      for ready in (old.get("ready"), new.get("ready")))
     yield from _changes("ready ", before, after)
-    if "unit" in new:
-        before, after = ({key: _text(side[key]) for key in ("unit", "address") if side.get(key)} for side in (old, new))
+    if _is_adopted(new):
+        before, after = ({key: _text(value) for key, value in {
+            "unit": side.get("unit"), **side.get("adopted", {}), "address": side.get("address")}.items() if value}
+            for side in (old, new))
         yield from _changes("", before, after)
 
 
@@ -281,6 +283,10 @@ def _read_when_made(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[
     """Yield each value that counts for a container that is made anew for another reason."""
     before, after = ({"log_limit": _text(side["log_limit"])} if "log_limit" in side else {} for side in (old, new))
     yield from _changes("", before, after)
+
+
+def _is_adopted(specification: Mapping[str, Any]) -> bool:
+    return "unit" in specification or "adopted" in specification
 
 
 def _options(specification: Mapping[str, Any]) -> dict[str, str]:

@@ -17,7 +17,8 @@ from ondemand_pkg.waking import Health
 
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
-_ORDER = ("image", "unit", "version", "release", "ports", "companion_of", "description")  # what a reader asks first
+# What a reader asks first.
+_ORDER = ("image", "unit", "container", "version", "release", "ports", "companion_of", "description")
 
 
 def as_toml(container: Container) -> str:
@@ -32,9 +33,12 @@ def stack_as_toml(stack: Stack) -> str:
 
 def _table(declared: Container | Stack, kind: str) -> writer.Table:
     values = {field.name: getattr(declared, field.name) for field in dataclasses.fields(declared) if field.name != "name"}
+    if adopted := values.pop("adopted", None):
+        values.update(vars(adopted))
     defaults = {field.name: field.default for field in dataclasses.fields(declared)}
     keys = sorted(values, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
-    shown = [key for key in keys if values[key] != defaults[key] and values[key] != {} and (key != "image" or values[key])]
+    shown = [key for key in keys if values[key] != defaults.get(key, "") and values[key] != {} and (
+        key != "image" or values[key])]
     told = {key: _plain(_FORMS[key](values[key]) if key in _FORMS else values[key]) for key in shown}
     return writer.Table(declared.name, told, kind=kind)
 

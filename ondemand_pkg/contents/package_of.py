@@ -49,8 +49,8 @@ def timestamp(declared: Container | Stack, environ: Mapping[str, str]) -> int:
 def package(resolved: Resolved, format: Format, time: int) -> Package:
     """Return the package of a container in one format, with ``time`` as its timestamp."""
     container = resolved.container
-    change = f"Unit {container.unit}." if container.unit else f"Image {container.image}."
-    metadata = described(container, "service" if container.unit else "container", time, change, _purpose(container))
+    change = f"{container.adopted.title[4:].capitalize()}." if container.adopted else f"Image {container.image}."
+    metadata = described(container, "service" if container.adopted else "container", time, change, _purpose(container))
     metadata = dataclasses.replace(
         metadata, scripts=scripts(container, format),
         relations={format.depends: (*engine_of(container).depends[format], format.python, "systemd",
@@ -61,7 +61,7 @@ def package(resolved: Resolved, format: Format, time: int) -> Package:
     entries = [*_common(resolved), *(deb_documents(metadata) if format.has_documents else ()),
                *([_preset(container)] if format.has_presets and container.enabled_unit else ()),
                *([Entry(posixpath.dirname(container.environment_file), Kind.DIRECTORY, 0o755)]
-                 if format.owns_directories and not container.unit else ())]
+                 if format.owns_directories and not container.adopted else ())]
     return dataclasses.replace(metadata, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
 
 
@@ -69,8 +69,8 @@ def _purpose(container: Container) -> str:
     what = f"the {engine_of(container).title} container {container.container_name} from the image {container.image}"
     if is_unpacked(container):
         what = f"the image {container.image}, which systemd itself runs,"
-    if container.unit:
-        what = f"the unit {container.unit}, which is there already,"
+    if container.adopted:
+        what = f"{container.adopted.title}, which is there already,"
     if container.companion_of:
         return (f"A companion of {', '.join(container.companion_of)}: {what} is started when one of them wakes"
                 f"{', or by a connection' if container.listens else ''}, and stopped when the last of them sleeps.")
@@ -134,7 +134,7 @@ def _common(resolved: Resolved) -> list[Entry]:
 
 
 def _environment(container: Container) -> list[Entry]:
-    if container.unit:
+    if container.adopted:
         return []  # nothing is made that would have it
     # The administrator keeps secrets in it.
     return [plain_file(container.environment_file, render("doc/environment.j2", c=container), 0o600, Role.CONFIG)]

@@ -22,7 +22,7 @@ PULL_TIMEOUT = 1800  # seconds that making the container may take at a wake, the
 
 def title(container: Container) -> str:
     """Return what the units call the container in their descriptions."""
-    return container.description or f"On-demand {'service' if container.unit else 'container'} {container.name}"
+    return container.description or f"On-demand {'service' if container.adopted else 'container'} {container.name}"
 
 
 def units(container: Container) -> dict[str, str]:

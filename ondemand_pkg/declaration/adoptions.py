@@ -1,4 +1,4 @@
-"""The keys of an adopted service: a unit that is there already, and is woken and put to sleep as a container is.
+"""The keys of an adopted service: what is there already, and is woken and put to sleep as a container of a package is.
 
 Knows which keys of a container hold for one, and its own; hides how values are written.
 """
@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ondemand_pkg.declaration import refusals
 from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, Field
 from ondemand_pkg.declaration.values import Invalid, Value, expect
-from ondemand_pkg.model import Port, Ready, ReadyKind, TcpAddress
+from ondemand_pkg.model import Adopted, Port, Ready, ReadyKind, TcpAddress
 
 DEFAULTS = {"stop_timeout": 90}  # seconds: systemd's own for units that name none
 OTHER_KEYS = "nothing is made of an adopted service; leave it out"
 # Keys that are planned, and what to write meanwhile.
-NOT_SUPPORTED = {key: "adopt a unit, or declare a container" for key in ("container", "compose", "service")}
+NOT_SUPPORTED = {key: "adopt a unit or a container, or declare a container" for key in ("compose", "service")}
+KINDS = ("unit", "container")
 _SHARED = ("description", "ports", "stop_timeout", "ready", "udp_timeout", "idle", "idle_mode", "idle_action", "wake_at",
            "keep_awake", "wake_on", "data_timeout", "health", "proxy_protocol", "requires", "allow", "metrics")
 _NOT_OF_UNITS = ("engine",)
@@ -26,7 +27,8 @@ UNIT_FORM = 'the name of a service of systemd, such as "lxc@game.service"'
 _UNIT = r"(?!-)[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?"
 LONGEST_UNIT = 255  # UNIT_NAME_MAX of systemd, less its final NUL
 ADDRESS_FORM = 'an IP address, such as "10.0.3.5"'
-_READY = (ReadyKind.TCP, ReadyKind.HTTP, ReadyKind.UDP)
+_READY = (ReadyKind.TCP, ReadyKind.HTTP, ReadyKind.UDP)  # of a unit
+CONTAINER_FORM = 'the name of a container, such as "nextcloud"'
 
 
 def _unit(value: Any) -> str:
@@ -46,6 +48,15 @@ def _unit(value: Any) -> str:
     return str(value)
 
 
+def _container(value: Any) -> str:
+    expect(value, str, CONTAINER_FORM)
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}", value):
+        raise Invalid(value, f"allowed: {CONTAINER_FORM}")
+    if value.startswith("ondemand-"):
+        raise Invalid(value, "name one that no package of this project has made", why="it is a container of such a package")
+    return str(value)
+
+
 def _address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     expect(value, str, ADDRESS_FORM)
     try:
@@ -62,20 +73,37 @@ ADOPT_FIELDS: tuple[Field, ...] = (
     Field("unit", Value(UNIT_FORM, _unit, {"type": "string", "pattern": r"\.service$"}),
           "The unit that the first connection starts, and that is stopped without traffic: a daemon, a container of LXC or "
           "nspawn, or whatever else systemd starts. Nothing is made of it, and nothing is changed or removed.",
-          '"lxc@game.service"', required=True),
+          '"lxc@game.service"'),
+    Field("container", Value(CONTAINER_FORM, _container, {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]+$"}),
+          "The container of Docker or Podman, made by somebody else, that the first connection starts and that sleeps without "
+          "traffic. It is looked for by this name at each wake, and never made, renamed, changed or removed.", '"nextcloud"'),
     Field("address", Value(ADDRESS_FORM, _address, {"type": "string"}), "Where the service is reached.", '"10.0.3.5"',
-          "that of its own network, where it has one, else 127.0.0.1"),
+          "that of its own network, where it has one, else 127.0.0.1; of a container, its address at the engine"),
     *(BY_KEY[key] for key in _SHARED),
 )
 
 
-def contradictions(arguments: Mapping[str, Any]) -> Iterator[refusals.Contradiction]:
-    """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead."""
+def settled(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as the model has them."""
+    own = {key: arguments[key] for key in KINDS if key in arguments}
+    return {**DEFAULTS, **{key: value for key, value in arguments.items() if key not in own}, "adopted": Adopted(**own)}
+
+
+def contradictions(arguments: Mapping[str, Any], table: Collection[str]) -> Iterator[refusals.Contradiction]:
+    """Yield each key whose value does not go with that of another one, what is wrong with it, and what to do instead.
+
+    ``table`` has the keys that are written, those with a wrong value included.
+    """
+    given = [key for key in KINDS if key in table]
+    if not given:
+        yield "unit", "missing", 'write unit = "lxc@game.service", or container = "nextcloud" for one of Docker or Podman'
+    for key in given[1:]:
+        yield key, f"{given[0]} is written too, and a service is one of them", "leave one of the two out"
     ports: Sequence[Port] = arguments.get("ports", ())
     ready = arguments.get("ready", Ready())
     yield from refusals.sleep(arguments)
-    if ready.kind not in _READY:
-        yield ("ready", f'"{ready.kind.value}" needs a container that the package makes',
+    if "unit" in given and ready.kind not in _READY:
+        yield ("ready", f'"{ready.kind.value}" needs a container',
                'write "tcp", { http = "/PATH" } or { udp = { send = "HEX", expect = "HEX" } }')
     for port in ready.ports:
         if port not in {one.container for one in ports if not one.is_udp}:

@@ -176,12 +176,12 @@ class _File:
             return
         if "ports" not in table:
             self.fault("missing", f"write ports = {BY_KEY['ports'].example}", "adopt", name, "ports")
-        for key, why, remedy in adoptions.contradictions(arguments):
+        for key, why, remedy in adoptions.contradictions(arguments, table):
             if key in arguments or key not in table:
                 self.fault(why, remedy, "adopt", name, key)
         self._note("adopt", name, arguments)
         if len(self.faults) == faults:
-            self.containers.append(Container(name=name, image="", **{**adoptions.DEFAULTS, **arguments}))
+            self.containers.append(Container(name=name, image="", **adoptions.settled(arguments)))
 
     def _note(self, kind: str, name: str, arguments: dict[str, Any]) -> None:
         """Note what is compared with other services of the call."""

@@ -9,7 +9,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from ondemand_pkg.declaration.adoptions import ADOPT_FIELDS
+from ondemand_pkg.declaration.adoptions import ADOPT_FIELDS, KINDS
 from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, NAME, STACK_FIELDS, Field
 
 
@@ -75,7 +75,8 @@ def schema() -> dict[str, Any]:
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": {"pattern": NAME.schema["pattern"]},
-                "additionalProperties": _table(list(ADOPT_FIELDS), ["unit", "ports"]),
+                "additionalProperties": {
+                    **_table(list(ADOPT_FIELDS), ["ports"]), "oneOf": [{"required": [kind]} for kind in KINDS]},
             },
             "stack": {
                 "type": "object",

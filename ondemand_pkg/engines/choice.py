@@ -8,18 +8,21 @@ from __future__ import annotations
 import dataclasses
 
 from ondemand_pkg.engines import create_options
+from ondemand_pkg.engines.adopted import ADOPTED
 from ondemand_pkg.engines.docker import DOCKER
 from ondemand_pkg.engines.engine import Engine
 from ondemand_pkg.engines.podman import PODMAN
 from ondemand_pkg.engines.systemd import SYSTEMD
 from ondemand_pkg.engines.unit import UNIT
 from ondemand_pkg.formats import DEB, RPM
-from ondemand_pkg.model import ANY_ENGINE, Container
+from ondemand_pkg.model import ANY_ENGINE, Adopted, Container
 
 ENGINES = (DOCKER, PODMAN)
 # What asks them on a host (helpers/engines): a container may stay with another engine than the declared one.
 _MAKERS = ("beside", "chosen", "docker", "docker_api", "docker_volumes", "podman", "podman_api", "processes")
-_ADOPTING = ("chosen", "networks", "processes", "unit")
+_ADOPTING = {"unit": ("chosen", "networks", "processes", "unit"),
+             "container": ("adopted", "beside", "chosen", "docker", "docker_api", "networks", "podman", "podman_api",
+                           "processes")}
 _UNPACKING = ("chosen", "image_unit", "processes", "systemd", "unit", "unpacking")
 
 # Whichever a host has when the container is first made, Docker where it has both.
@@ -43,15 +46,19 @@ DEFAULT = ANY
 
 def engine_of(container: Container) -> Engine:
     """Return the engine that a container is made by; an option that one engine alone takes is a choice too."""
-    if container.unit:
-        return UNIT
+    if container.adopted:
+        return _adopting(container.adopted)
     found = engines_of(container)
     return found[0] if len(found) == 1 else ANY
 
 
+def _adopting(adopted: Adopted) -> Engine:
+    return UNIT if adopted.unit else ADOPTED
+
+
 def modules_of(container: Container) -> tuple[str, ...]:
     """Return the modules of the helpers that ask the engine of a container."""
-    return _ADOPTING if container.unit else _UNPACKING if is_unpacked(container) else _MAKERS
+    return _ADOPTING[container.adopted.kind] if container.adopted else _UNPACKING if is_unpacked(container) else _MAKERS
 
 
 def is_unpacked(container: Container) -> bool:
@@ -60,9 +67,9 @@ def is_unpacked(container: Container) -> bool:
 
 
 def engines_of(container: Container) -> list[Engine]:
-    """Return the engines by which a container may be made; that alone which knows a unit that is there already."""
-    if container.unit:
-        return [UNIT]
+    """Return the engines by which a container may be made; that alone which knows what is there already."""
+    if container.adopted:
+        return [_adopting(container.adopted)]
     if container.engine != ANY_ENGINE:
         return [WORDS[container.engine]]
     options = create_options.read(container.create_args)[0] if container.create_args else []

@@ -18,8 +18,9 @@ from ondemand_pkg.model import Resolved
 def specification_file(resolved: Resolved) -> bytes:
     """Return the content of container.json; ``spec`` stands last, where `run` finds it without a parser."""
     adopted = resolved.container
+    assert adopted.adopted is not None
     declared = {
-        "container": adopted.container_name, "unit": adopted.unit, "address": str(adopted.address or ""),
+        "container": adopted.container_name, "unit": adopted.adopted.unit, "address": str(adopted.address or ""),
         "targets": list(adopted.targets), "udp_targets": list(adopted.udp_targets),
         # Nothing is made of it.
         "image": "", "options": [], "volumes": [], "env": {}, "command": [],

@@ -61,8 +61,9 @@ def objects(declared: Iterable[Declared], with_keda: bool) -> tuple[list[dict[st
     lost: list[Loss] = []
     for one in declared:
         losses = Losses(one)
-        if one.container.unit:
-            losses.add("unit", "a unit of systemd stays on its host; an Endpoints object can lead a Service there")
+        if one.container.adopted:
+            adopted = one.container.adopted
+            losses.add(adopted.kind, f"{adopted.a_title} stays on its host; an Endpoints object can lead a Service there")
             lost += losses.found
             continue
         for made in _objects(one.container, losses, with_keda):

@@ -224,8 +224,8 @@ def keep(engine: "Engine", declaration: "Declaration") -> "bool":
     chosen.note(engine)
     container.tell_of_volumes()
     advice = engine.advice()
-    if advice:
-        say(advice)
+    for line in advice.split("\n") if advice else ():
+        say(line)
     return True
 
 
@@ -322,7 +322,7 @@ def remove(engine: "Engine") -> "int":
             remove_lock()
     except (EngineDown, EngineError, Failure) as error:
         if not engine.makes:
-            say("the unit could not be resumed ({}); see 'systemctl status'".format(error))
+            say("what this package has put to sleep could not be resumed ({})".format(error))
             return 0
         say("the container was not removed ({}); remove it with: {}".format(error, engine.remove_by_hand(names)))
         return 0

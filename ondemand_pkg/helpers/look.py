@@ -12,6 +12,7 @@ import sys
 from container import Container, Declaration
 from declared import refuse_other_encodings
 from engines import EngineDown, EngineError
+from names import WORKLOAD
 from process import Failure, usage
 from required import refuse_cycle
 
@@ -25,13 +26,23 @@ def look(engine: "Engine") -> "Dict[str, Any]":
         refuse_other_encodings(declaration.added_env)
         if declaration.required:
             refuse_cycle(declaration.required)
-        if found["answers"]:
+        if found["answers"] and not engine.makes:
+            found["advice"] = advice(engine)
+        elif found["answers"]:
             declaration.join(engine)
             found["image"] = image(engine, declaration)
             found["workload"] = workload(engine, declaration)
     except (Failure, EngineError, EngineDown) as error:
         found["failure"] = str(error)
     return found
+
+
+def advice(engine: "Engine") -> "List[str]":
+    """Return what works against a workload that was there before the package.  Raises Failure where it is not there."""
+    told = [line for line in engine.advice().split("\n") if line]
+    if engine.look(WORKLOAD) is None:
+        raise Failure(told[0])
+    return told
 
 
 def image(engine: "Engine", declaration: "Declaration") -> "Dict[str, Any]":
@@ -59,6 +70,6 @@ def main(argv: "Sequence[str]", engine: "Engine") -> "int":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Sequence
+    from typing import Any, Dict, List, Sequence
 
     from engines import Engine

@@ -5,6 +5,8 @@ takes longer to load than the rest of a helper.
 """
 
 import os
+import select
+import time
 
 OUTPUT, ERROR = 1, 2  # the descriptors of standard output and standard error
 NOT_RUN = 127  # the exit status of a program that is not there, as a shell has it
@@ -40,6 +42,26 @@ def start_alone(argv: "Sequence[str]") -> "None":
         start(argv, os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
     finally:
         os._exit(0)
+
+
+def said(argv: "Sequence[str]", patience: "float") -> "str":
+    """Return what a program prints; nothing where it does not end within so many seconds, in which case it is killed."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    child = start(argv, output=writing)
+    os.close(writing)
+    poll, deadline, found = select.poll(), time.monotonic() + patience, b""
+    poll.register(reading, select.POLLIN)
+    try:
+        while poll.poll(max(0, int(1000 * (deadline - time.monotonic())))):
+            block = os.read(reading, 65536)
+            if not block:
+                return found.decode("utf-8", "replace")
+            found += block
+        os.kill(child, 9)
+        return ""
+    finally:
+        os.close(reading)
+        wait(child)
 
 
 def wait(child: "int") -> "bool":

@@ -15,11 +15,13 @@ CODE = TOP / "ondemand_pkg"
 WORD = re.compile("docker|podman", re.IGNORECASE)
 ALLOWED = {
     "engines/docker*.py": "Docker, as packages are built for it",
+    "engines/adopted.py": "a container that is there already may be either's",
     "engines/choice.py": "names the engines that there are",
     "engines/podman.py": "Podman, as packages are built for it",
     "helpers/engines/docker*.py": "what asks Docker on hosts",
     "helpers/engines/podman*.py": "what asks Podman on hosts",
     "helpers/engines/forwarding.py": "knows what an engine drops, and the one door that it leaves",
+    "helpers/engines/adopted.py": "asks either for a container that is there already",
     "helpers/engines/chosen.py": "knows which of the two has a container",
     "importing/compose.py": "tells what to do by Docker's command first",
     "importing/compose_service.py": "names the options of Docker that keys of Compose stand for",
@@ -38,6 +40,7 @@ ALLOWED = {
     "cli/importing.py": "help of the commands that ask Docker",
     "declaration/container_values.py": "errors for people, who know options and sizes as Docker writes them",
     "declaration/fields.py": "help for the same people",
+    "declaration/adoptions.py": "help and errors for the same people",
 }
 
 

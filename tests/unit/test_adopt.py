@@ -25,7 +25,7 @@ from ondemand_pkg.declaration import reader
 from ondemand_pkg.errors import DeclarationError
 from ondemand_pkg.exporting import kubernetes
 from ondemand_pkg.formats import FORMATS
-from ondemand_pkg.model import Container, Resolved
+from ondemand_pkg.model import Adopted, Container, Resolved
 from ondemand_pkg.package import Package
 
 GAME = """[adopt.game]
@@ -65,18 +65,19 @@ def content(package: Package, path: str) -> str:
     (f'unit = "{"a" * 250}.service"', "allowed: the name of a service of systemd"),
     ('unit = "ondemand-web-container.service"', "it is a unit of a package of this project"),
     ("unit = 5", "expected the name of a service of systemd"),
+    ('container = "game"', "unit is written too, and a service is one of them; leave one of the two out"),
     ('address = "game.example"', "allowed: an IP address"),
     ('address = "0.0.0.0"', "nothing can be reached at it"),
     ('address = "fe80::1%eth0"', "nothing can be reached at it"),
     ('address = "127.0.0.1"', 'systemd itself listens there for "25565:25565": clients would be led back'),
-    ('ready = "started"', '"started" needs a container that the package makes'),
-    ('ready = { exec = ["x"] }', '"exec" needs a container that the package makes'),
+    ('ready = "started"', '"started" needs a container'),
+    ('ready = { exec = ["x"] }', '"exec" needs a container'),
     ('ready = { tcp = ["1"] }', "it waits for port 1, to which none of ports leads"),
     ('idle_action = "pause"', '"pause" needs an idle time'),
     ('image = "nginx:1"', "this key belongs to a container; nothing is made of an adopted service; leave it out"),
     ('env = { A = "1" }', "this key belongs to a container; nothing is made of an adopted service; leave it out"),
     ('expose = ["80"]', "this key belongs to a container; nothing is made of an adopted service; leave it out"),
-    ('compose = "shop"', "not supported yet; adopt a unit, or declare a container"),
+    ('compose = "shop"', "not supported yet; adopt a unit or a container, or declare a container"),
     ('untit = "x"', 'unknown key; did you mean "unit"?'),
 ])
 def test_a_mistake_is_told_with_its_place_and_the_remedy(tmp_path: Path, line: str, told: str) -> None:
@@ -88,6 +89,9 @@ def test_a_mistake_is_told_with_its_place_and_the_remedy(tmp_path: Path, line: s
 
 @pytest.mark.parametrize(("text", "told"), [
     ('[adopt.game]\nversion = "1"\nports = ["1:1"]\n', "a.toml:1: adopt.game.unit: missing; write unit = "),
+    ('[adopt.a]\nversion = "1"\ncontainer = "a b"\nports = ["1:1"]\n', 'allowed: the name of a container, such as "nextcloud"'),
+    ('[adopt.a]\nversion = "1"\ncontainer = 5\nports = ["1:1"]\n', "expected the name of a container"),
+    ('[adopt.a]\nversion = "1"\ncontainer = "ondemand-web"\nports = ["1:1"]\n', "it is a container of such a package"),
     ('[adopt.game]\nversion = "1"\nunit = "a.service"\n', "a.toml:1: adopt.game.ports: missing; write ports = "),
     ('[adopt]\nunit = "a.service"\n', "write [adopt.NAME] instead of [adopt]"),
     (WEB + '[adopt.web]\nversion = "1"\nunit = "a.service"\nports = ["81:80"]\n', "the name is already declared at "),
@@ -103,7 +107,7 @@ def test_what_is_missing_or_stands_twice_is_told(tmp_path: Path, text: str, told
 
 def test_the_defaults_of_the_file_hold_for_it_as_far_as_they_can(tmp_path: Path) -> None:
     (game,) = declared(tmp_path, '[package]\nengine = "podman"\nversion = "7"\n' + GAME.replace('version = "1"\n', ""))
-    assert (game.version, game.stop_timeout, game.unit) == ("7", 90, "lxc@game.service")
+    assert (game.version, game.stop_timeout, game.adopted) == ("7", 90, Adopted(unit="lxc@game.service"))
 
 
 @pytest.mark.parametrize("format", ["deb", "rpm"])

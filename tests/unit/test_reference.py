@@ -19,7 +19,7 @@ from ondemand_pkg.declaration.adoptions import ADOPT_FIELDS
 from ondemand_pkg.declaration.fields import FIELDS
 from ondemand_pkg.declaration.reader import read
 from ondemand_pkg.declaration.reference import schema
-from ondemand_pkg.model import Container
+from ondemand_pkg.model import Adopted, Container
 
 TOP = Path(__file__).parents[2]
 EXAMPLES = sorted((TOP / "examples").glob("*.toml"))
@@ -36,7 +36,7 @@ def tool(name: str) -> ModuleType:
 
 def test_the_table_has_a_key_for_each_field_of_a_container() -> None:
     keys = {field.key for field in (*FIELDS, *ADOPT_FIELDS)}
-    assert keys == {field.name for field in dataclasses.fields(Container)} - {"name"}
+    assert keys == {field.name for of in (Container, Adopted) for field in dataclasses.fields(of)} - {"name", "adopted"}
 
 
 def test_the_reference_page_and_the_schema_are_those_of_the_table() -> None:

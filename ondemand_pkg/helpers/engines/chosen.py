@@ -9,7 +9,7 @@ import os
 from names import DECLARATION, ENGINE_RECORD, WORKLOAD
 from process import say
 
-ANY, DOCKER, PODMAN, UNIT, SYSTEMD = "any", "docker", "podman", "unit", "systemd"
+ANY, DOCKER, PODMAN, UNIT, SYSTEMD, ADOPTED = "any", "docker", "podman", "unit", "systemd", "container"
 LONGEST_WORD = 16  # bytes of the note that are read
 DOCKER_SOCKET = "/run/docker.sock"  # may be a link to the other engine's, put there by podman-docker
 DOCKER_VOLUMES = "/var/lib/docker/volumes"
@@ -21,6 +21,10 @@ def engine(declared: "str") -> "Engine":
     """Return what has the workload, else what makes one that is declared for ``declared``."""
     if declared in (UNIT, SYSTEMD):
         return engine_called(declared)
+    if declared == ADOPTED:
+        from engines.adopted import AtDocker, AtPodman, of_this_host
+
+        return of_this_host(((DOCKER, AtDocker), (PODMAN, AtPodman)), is_there)
     word = noted() or first_choice(declared)
     found = engine_called(word)
     if declared not in (ANY, word):

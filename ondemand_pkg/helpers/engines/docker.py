@@ -186,6 +186,16 @@ class Docker(Engine):
 
     # Made and removed
 
+    def logs(self, name: "str", seen: "Seen", how: "str") -> "Tuple[Socket, bytes]":
+        """Return the connection that carries what a container has written since its start, and what came already."""
+        target = "{}/logs?stdout=1&stderr=1&since={:.9f}{}".format(OF_CONTAINER.format(name), seen.started, how)
+        connection = self.api.send("GET", target)
+        status, rest = read_head(connection)
+        if status >= 400:
+            connection.close()
+            raise EngineError("its log can't be read (status {})".format(status))
+        return connection, rest
+
     def has_image(self, image: "str") -> "bool":
         status, body = self.api.ask("GET", "/images/{}/json".format(image))
         if status != 404:
@@ -382,6 +392,7 @@ def began(text: "str") -> "float":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket as Socket
     from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
     from engines import Output, Pending, Presence, Wanted

@@ -11,7 +11,7 @@ import time
 
 from engines import EngineDown, EngineError, Output
 from engines.docker import LABEL, OF_CONTAINER, PATIENCE, Docker
-from engines.docker_api import Stream, read_head
+from engines.docker_api import Stream
 from engines.podman_api import NOT_FOR_IT, PodmanApi
 from engines.processes import at_its_end
 
@@ -47,30 +47,7 @@ class Podman(Docker):
         return Watch(self, name, reads)
 
     def last_words(self, name: "str") -> "bytes":
-        try:
-            seen = self.look(name)
-            if seen is None:
-                return b""
-            connection, rest = self.logs(name, seen, "&tail={}".format(LAST_LINES))
-            stream, found = Stream(connection, rest, seen.known["Config"]["Tty"]), b""
-            while True:
-                pieces = stream.read()
-                if pieces is None:
-                    stream.close()
-                    return found
-                found += b"".join(data for _, data in pieces)
-        except (EngineDown, EngineError):
-            return b""
-
-    def logs(self, name: "str", seen: "Seen", how: "str") -> "Tuple[Socket, bytes]":
-        """Return the connection that carries what a container has written since its start, and what came already."""
-        target = "{}/logs?stdout=1&stderr=1&since={:.9f}{}".format(OF_CONTAINER.format(name), seen.started, how)
-        connection = self.api.send("GET", target)
-        status, rest = read_head(connection)
-        if status >= 400:
-            connection.close()
-            raise EngineError("its log can't be read (status {})".format(status))
-        return connection, rest
+        return last_lines(self, name)
 
     def freeze(self, name: "str") -> "None":
         try:
@@ -159,7 +136,7 @@ class Watch(Output):
 
     is_in_journal = True
 
-    def __init__(self, engine: "Podman", name: "str", reads: "bool") -> "None":
+    def __init__(self, engine: "Docker", name: "str", reads: "bool") -> "None":
         self.engine = engine
         self.name = name
         self.reads = reads
@@ -211,7 +188,25 @@ class Watch(Output):
         self.epoll.close()
 
 
-def end_of(engine: "Podman", name: "str", seen: "Seen") -> "int":
+def last_lines(engine: "Docker", name: "str") -> "bytes":
+    """Return what a container has written last, nothing where the engine does not tell."""
+    try:
+        seen = engine.look(name)
+        if seen is None:
+            return b""
+        connection, rest = engine.logs(name, seen, "&tail={}".format(LAST_LINES))
+        stream, found = Stream(connection, rest, seen.known["Config"]["Tty"]), b""
+        while True:
+            pieces = stream.read()
+            if pieces is None:
+                stream.close()
+                return found
+            found += b"".join(data for _, data in pieces)
+    except (EngineDown, EngineError):
+        return b""
+
+
+def end_of(engine: "Docker", name: "str", seen: "Seen") -> "int":
     """Return a descriptor that becomes readable when a life ends, be it that of a request: the kernel's own are of 2019."""
     found = engine.descriptor_of_end(seen.life or "0")
     if found is not None:
@@ -237,7 +232,6 @@ def full_name(image: "str") -> "str":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _socket import socket as Socket
     from typing import List, Mapping, Optional, Tuple
 
     from engines import Presence, Seen, Wanted
