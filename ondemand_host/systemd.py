@@ -16,7 +16,7 @@ FAILED = "44e9934b34144a52873bc6774228defd"
 ASLEEP = "f95973dafd264499bbf0f7751b3597c4"
 # Records of clients that woke nothing, and the fields of their counts (helpers/unwoken.py).
 UNWOKEN = {"79273ac236ad4839aa0af4a5889d14e4": "ONDEMAND_CLOSED", "0e66a0670162447282f148e5055eacb6": "ONDEMAND_PROBES",
-           "ef4ce8bb810144038bd23eab14addcfb": "ONDEMAND_REFUSED"}
+           "ef4ce8bb810144038bd23eab14addcfb": "ONDEMAND_REFUSED", "9104babc26744bd7a6aed738aca46742": "ONDEMAND_FEW"}
 PHASES = ("queued", "engine_start", "ready", "first_byte")
 LOOK_BACK_DAYS = 30
 MOST_RECORDS = 10000  # that are read, the newest

@@ -18,6 +18,7 @@ _UNWOKEN = {
     "ONDEMAND_CLOSED": ("closed_without_data", "connection closed without data", "connections closed without data"),
     "ONDEMAND_PROBES": ("probes_answered", "request for the health answered", "requests for the health answered"),
     "ONDEMAND_REFUSED": ("refused", "client refused by 'allow'", "clients refused by 'allow'"),
+    "ONDEMAND_FEW": ("too_few_datagrams", "client with too few datagrams", "clients with too few datagrams"),
 }
 _COLOURS = {"awake": "green", "paused": "cyan", "starting": "yellow", "stopping": "yellow", "failing": "red", "closed": "red",
             "unmanaged": "red"}

@@ -25,7 +25,7 @@ from ondemand_pkg.parts import Ready as Ready
 from ondemand_pkg.parts import ReadyKind as ReadyKind
 from ondemand_pkg.parts import Release as Release
 from ondemand_pkg.parts import Volume as Volume
-from ondemand_pkg.waking import CONNECTION, DATA, DEFAULT_DATA_TIMEOUT, Health
+from ondemand_pkg.waking import CONNECTION, DEFAULT_DATA_TIMEOUT, Datagrams, Health
 from ondemand_pkg.week import Hours as Hours
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -86,7 +86,7 @@ class Container:
     idle_action: str = "stop"
     wake_at: tuple[str, ...] = ()
     keep_awake: tuple[Hours, ...] = ()
-    wake_on: str = CONNECTION
+    wake_on: str | Datagrams = CONNECTION
     data_timeout: float = DEFAULT_DATA_TIMEOUT
     health: Health | None = None
     proxy: str = RELAY
@@ -228,8 +228,8 @@ class Container:
 
     @property
     def attends(self) -> bool:
-        """Whether the relay waits for a client's data before it asks for the container."""
-        return self.wake_on == DATA or self.health is not None
+        """Whether the relay waits for more than a connection or a datagram before it asks for the container."""
+        return self.wake_on != CONNECTION or self.health is not None
 
     @property
     def enabled_unit(self) -> str:

@@ -13,6 +13,14 @@ BODILESS = (204, 205, 304)  # statuses whose answers have no content (RFC 9110)
 
 
 @frozen
+class Datagrams:
+    """So many datagrams of one client wake a container, within so many seconds."""
+
+    datagrams: int
+    within: float
+
+
+@frozen
 class Health:
     """Requests for a path that are answered while the container sleeps, and their answer."""
 

@@ -21,6 +21,7 @@ from ondemand_pkg.engines.choice import ENGINES, engines_of
 from ondemand_pkg.errors import Fault, joined
 from ondemand_pkg.frozen import frozen
 from ondemand_pkg.model import ANY_ENGINE, KERNEL, Container, Port, ReadyKind, TcpAddress, UdpAddress, UnixAddress
+from ondemand_pkg.waking import DATA
 
 _ENGINE_SOCKETS = tuple(path for engine in ENGINES for path in engine.sockets)
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]|^\$[A-Z_][A-Z0-9_]*$")  # others are more likely part of a password
@@ -102,7 +103,7 @@ def _of_any(container: Container) -> Iterator[tuple[str, str]]:
             f"{' and '.join(staying)} {'stays' if len(staying) == 1 else 'stay'} on the relay, and so does "
             "the first connection of an address in each minute" if staying else
             "the first connection of an address in each minute stays on the relay, whose address the container sees then")
-    speaking = sorted({port for port in container.targets if port in _SPEAKS_FIRST}) if container.attends else []
+    speaking = sorted({port for port in container.targets if port in _SPEAKS_FIRST}) if container.wake_on == DATA else []
     if speaking:
         yield "speaks-first", "clients of {} never wake it: they send nothing until the server has spoken".format(
             " and ".join(f"port {port} ({_SPEAKS_FIRST[port]})" for port in speaking))

@@ -13,7 +13,7 @@ from typing import Any
 
 from ondemand_pkg.declaration import writer
 from ondemand_pkg.model import Container, Ready, ReadyKind, Stack
-from ondemand_pkg.waking import Health
+from ondemand_pkg.waking import Datagrams, Health
 
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
@@ -70,11 +70,16 @@ def _health(health: Health) -> dict[str, Any]:
     return {"path": health.path, "status": health.status, **({"body": health.body} if health.body else {})}
 
 
+def _wake_on(wake_on: str | Datagrams) -> Any:
+    return {"datagrams": wake_on.datagrams, "within": _span(wake_on.within)} if isinstance(wake_on, Datagrams) else wake_on
+
+
 _FORMS: dict[str, Callable[[Any], Any]] = {
     "members": lambda members: tuple(member.name for member in members),
     "expose": lambda ports: tuple(map(str, ports)), "memory": _memory, "log_limit": _log_limit, "ready": _ready,
     "stop_timeout": _span, "task_timeout": _span, "excludes_timeout": _span, "udp_timeout": _span, "data_timeout": _span,
     "idle": _span, "health": _health,
+    "wake_on": _wake_on,
     "depends": lambda depends: {kind: names for kind, names in vars(depends).items() if names},
     "changelog": lambda releases: tuple(vars(release) for release in releases),
 }

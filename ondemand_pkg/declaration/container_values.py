@@ -21,7 +21,6 @@ from ondemand_pkg.declaration.values import (
     Value,
     array,
     check_text,
-    choice,
     expect,
     integer,
     line,
@@ -43,7 +42,6 @@ from ondemand_pkg.model import (
     UnixAddress,
     Volume,
 )
-from ondemand_pkg.waking import CONNECTION, DATA
 
 _METRICS = pattern(r"(?:/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+", "true, false, or an absolute directory of plain characters")
 
@@ -70,14 +68,6 @@ CPUS = Value("a number of processors, such as 1.5", _cpus, {"type": "number", "m
 
 STOP_TIMEOUT = Value(SPAN, lambda value: math.ceil(time_span(value)), {"type": "string"})
 
-def _wake_on(value: Any) -> str:
-    if type(value) is dict and value.keys() <= {"datagrams", "within"}:
-        raise Invalid(value, "leave it out: the first datagram wakes", why="counting datagrams is not supported yet")
-    return str(_WHAT_WAKES.parse(value))
-
-
-_WHAT_WAKES = choice(CONNECTION, DATA)
-WAKE_ON = Value(_WHAT_WAKES.allowed, _wake_on, _WHAT_WAKES.schema)
 UDP_TIMEOUT = Value(SPAN, time_span, {"type": "string"})
 
 _IDLE_FORM = f'"never", or {SPAN}'

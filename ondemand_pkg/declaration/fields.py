@@ -14,7 +14,6 @@ from ondemand_pkg.declaration import (
     calendar_values,
     container_values,
     exclusions,
-    health_values,
     hours_values,
     network_values,
     package_values,
@@ -22,6 +21,7 @@ from ondemand_pkg.declaration import (
     shared_network,
     unpacked,
     values,
+    waking_values,
 )
 from ondemand_pkg.declaration.capabilities import CAPABILITY
 from ondemand_pkg.declaration.rules import SILENCEABLE
@@ -180,14 +180,15 @@ FIELDS: tuple[Field, ...] = (
     Field("keep_awake", hours_values.HOURS, "Hours in which 'idle' does not put the container to sleep, in the host's time zone; "
           "it is woken when they begin. An end before the beginning is on the next day, 24:00 is midnight. Needs 'idle', which "
           "counts from their end on.", '"Mon..Fri 08:00..18:00"'),
-    Field("wake_on", container_values.WAKE_ON, "What wakes the container: a client's connection, or its first bytes. With "
+    Field("wake_on", waking_values.WAKE_ON, "What wakes it: a client's connection or its first datagram, the first bytes "
+          "on a connection, or so many datagrams of one client (an address and a port). With "
           "\"data\", port scans, health checks and monitors that only connect wake nothing, count as no traffic, and are closed "
           "after 'data_timeout'; once the container is awake, connections are forwarded at once. Clients of servers that speak "
           "first (FTP, SSH, Telnet, SMTP, POP3, IMAP, NNTP, MySQL, VNC) send nothing and never wake it.", f'"{DATA}"',
           f'"{CONNECTION}"'),
     Field("data_timeout", values.TIME_SPAN, "Close a client that has connected and sent nothing after this long, while the "
           "container sleeps. Needs 'wake_on = \"data\"'.", '"30s"', '"10s"'),
-    Field("health", health_values.HEALTH, "Answer HTTP requests for this path (GET and HEAD) while the container sleeps, without "
+    Field("health", waking_values.HEALTH, "Answer HTTP requests for this path (GET and HEAD) while the container sleeps, without "
           "waking it; 'status' is 200 and 'body' empty by default. Once it is awake, they are forwarded. They never count as "
           "traffic. Requests that are written in another way, with a query for example, wake the container, and so does TLS.",
           '{ path = "/healthz", status = 200, body = "asleep" }'),

@@ -13,7 +13,7 @@ from ondemand_pkg.declaration.attendance import has_no_ports
 from ondemand_pkg.engines import create_options
 from ondemand_pkg.engines.choice import ENGINES, WORDS
 from ondemand_pkg.model import ANY_ENGINE, Port, Ready, ReadyKind, TcpAddress, UdpAddress
-from ondemand_pkg.waking import DATA
+from ondemand_pkg.waking import DATA, Datagrams
 
 UDP_READY = ('write ready = { udp = { send = "HEX", expect = "HEX" } }, { log = "TEXT" }, { exec = ["COMMAND"] }, '
              '{ healthcheck = true } or "started"')
@@ -75,6 +75,8 @@ def datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[C
         if arguments.get("proxy_protocol"):
             yield "proxy_protocol", "it is for connections, and all of ports are of UDP", "leave it out"
     if not has_udp:
+        if isinstance(arguments.get("wake_on"), Datagrams):
+            yield "wake_on", "it counts datagrams, and none of ports is of UDP", 'leave it out, or write wake_on = "data"'
         if ready.kind is ReadyKind.UDP:
             yield "ready", "none of ports is of UDP", 'write ports = ["53:53/udp"], or another kind of ready'
         if "udp_timeout" in arguments:

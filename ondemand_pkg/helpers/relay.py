@@ -2,7 +2,8 @@
 
 Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--keep-awake HOURS]...
              [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] [--data-timeout SECONDS]
-             [--health PATH [--health-status STATUS] [--health-body TEXT]] [--path relay|kernel] PORT[/udp]...
+             [--datagrams COUNT --within SECONDS] [--health PATH [--health-status STATUS] [--health-body TEXT]]
+             [--path relay|kernel] PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -10,9 +11,9 @@ first socket that systemd passed, and so on (sd_listen_fds(3)); those with the e
 lead to the port on which they listen themselves.
 
 It has no rights, and asks for the container at a socket of systemd's that only this service sees, the door: a connection to it
-starts `run`, which answers there; with a timeout for data, or a path for health, it asks once a client has sent what wakes.  The
-door is an option for the sake of release 0.1.0, whose relay waits for the container to be started with it: where the unit is
-newer than the program, it ends at once and lets its clients wait in the kernel.
+starts `run`, which answers there; with a timeout for data, a path for health, or a count of datagrams, it asks once a client has
+sent what wakes.  The door is an option for the sake of release 0.1.0, whose relay waits for the container to be started with it:
+where the unit is newer than the program, it ends at once and lets its clients wait in the kernel.
 """
 
 import _signal  # the C part of `signal`, whose Python part takes as long to load as the interpreter itself
@@ -96,7 +97,7 @@ class Service:
 
 def main(argv: "Sequence[str]") -> "int":
     try:
-        (door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, by, probed, data_timeout,
+        (door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, by, enough, probed, data_timeout,
          ports) = arguments(argv)
     except (IndexError, ValueError, OSError):
         return usage(__doc__)
@@ -109,8 +110,9 @@ def main(argv: "Sequence[str]") -> "int":
     of_datagrams = [listener for listener in listeners if listener.socket.type == _socket.SOCK_DGRAM]
     of_streams = [listener for listener in listeners if listener not in of_datagrams]
     carriers: "List[Carrier]" = []
-    attends = data_timeout is not None or probed is not None
-    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since_data if attends else who_and_since
+    by_data = data_timeout is not None or probed is not None
+    attends = by_data or enough is not None
+    who: "Callable[[Any, float], Tuple[str, float]]" = who_and_since_data if by_data else who_and_since
     tally = Tally()
     health = None
     if probed is not None:
@@ -134,8 +136,13 @@ def main(argv: "Sequence[str]") -> "int":
         for listener in of_streams:  # the option of a socket unit is for all of its sockets
             if listener.socket.family != _socket.AF_UNIX:
                 listener.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        few: "Optional[Few]" = None
+        if enough is not None:
+            from carriers.few import Few  # only who declares it pays for it
+
+            few = Few(*enough)
         carriers.append(datagrams.Datagrams(loop, of_datagrams, udp_timeout, (
-            lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None, tally))
+            lambda address: is_inside(number(address.partition("%")[0]), allowed)) if allowed else None, tally, few))
     service = Service(loop, carriers, door, idle, idle_mode == "connections", who, kept, attends)
     if is_right:
         service.life.begin(any_readable(listeners))
@@ -166,6 +173,7 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     exposed, udp_timeout, by = "", 300.0, "relay"  # by: what carries the bytes
     data_timeout: "Optional[float]" = None
     path, status, body = "", 200, ""
+    count, within = 0, 0.0
     kept = never_kept
     hours: "List[Hours]" = []
     while left and left[0].startswith("--"):
@@ -191,6 +199,10 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             data_timeout = float(value)
         elif option == "--path" and value in ("relay", "kernel"):
             by = value
+        elif option == "--datagrams":
+            count = int(value)
+        elif option == "--within":
+            within = float(value)
         elif option == "--health":
             path = value
         elif option == "--health-status":
@@ -209,8 +221,9 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
     if not all(kind in ("", "udp") for _, _, kind in words):
         raise ValueError(left)
     ports = [(int(port), kind == "udp") for port, _, kind in words]
+    enough = (count, within) if count else None
     probed = (path, status, body) if path else None
-    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, by, probed, data_timeout, ports
+    return door, idle, idle_mode, kept, allowed, header, exposed, udp_timeout, by, enough, probed, data_timeout, ports
 
 
 TYPE_CHECKING = False
@@ -219,10 +232,11 @@ if TYPE_CHECKING:
     from typing import Any, Callable, List, Optional, Sequence, Tuple
 
     from carriers import Carrier, Held
+    from carriers.few import Few
     from control import Client
     from hours import Hours
     from unwoken import Unwoken
 
     Arguments = Tuple[Optional[str], Optional[float], str, Callable[[], float], List[Tuple[int, int]],
-                      Optional[Callable[[Socket], bytes]], str, float, str, Optional[Tuple[str, int, str]], Optional[float],
-                      List[Tuple[int, bool]]]
+                      Optional[Callable[[Socket], bytes]], str, float, str, Optional[Tuple[int, float]],
+                      Optional[Tuple[str, int, str]], Optional[float], List[Tuple[int, bool]]]

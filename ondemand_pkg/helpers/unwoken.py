@@ -6,7 +6,7 @@ the field _SYSTEMD_UNIT, which the journal adds, says whose word it is.
 
 import time
 
-from carriers import CLOSED, PROBED, REFUSED
+from carriers import CLOSED, FEW, PROBED, REFUSED
 from record import INFO, send, whose
 
 # The record of each kind, the field of its count, and what it says of one and of several.
@@ -17,6 +17,8 @@ KINDS = {
              "requests for the health were answered", "; nothing was woken"),
     REFUSED: ("ef4ce8bb810144038bd23eab14addcfb", "ONDEMAND_REFUSED", "client was refused by 'allow'",
               "clients were refused by 'allow'", ""),
+    FEW: ("9104babc26744bd7a6aed738aca46742", "ONDEMAND_FEW", "client sent too few datagrams",
+          "clients sent too few datagrams", "; nothing was woken"),
 }
 EVERY = 60.0  # seconds; one record may speak of many clients
 JOURNAL_LOOK = 0.1  # seconds in which the journal finds out of which unit a process is that ends

@@ -72,6 +72,14 @@ ports   = ["27019:53/udp"]
 command = ["-c", '''{ECHO}''']
 ready   = {READY}
 allow   = ["10.99.0.1"]
+
+[container.counted]
+image   = "servers:1"
+ports   = ["27020:53/udp"]
+command = ["-c", '''{ECHO}''']
+ready   = {READY}
+idle    = "1s"
+wake_on = {{ datagrams = 3, within = "5s" }}
 """
 
 # N clients at once, each sends some datagrams to an address; prints what each got first and from where, as JSON.
@@ -171,3 +179,18 @@ def test_only_who_is_allowed_wakes_and_is_answered(site: Machine) -> None:
     assert ask(site, 27019, limit=1) == [[]]
     assert site.run("systemctl", "is-active", "ondemand-allowed-container.service", check=False).stdout == "inactive\n"
     assert ask(site, 27019, "10.99.0.1")[0][0][0] == "0"
+
+
+def test_so_many_datagrams_of_one_client_wake_and_fewer_do_not(site: Machine) -> None:
+    gone = "until [ $(systemctl is-active ondemand-counted) = inactive ]; do sleep 0.05; done"
+    asleep(site, "counted")
+    site.sh(gone, timeout=60)
+    assert ask(site, 27020, count=5, each=2, limit=1) == [[]] * 5
+    assert site.sh("systemctl is-active ondemand-counted || true") == "active\n", "it waits for more"
+    site.sh(gone, timeout=60)
+    assert not site.inspect("ondemand-counted")["State"]["Running"]
+    text = site.run("journalctl", "-u", "ondemand-counted.service", "-o", "cat").stdout
+    assert "5 clients sent too few datagrams, the last from 127.0.0.1; nothing was woken" in text
+    (found,) = ask(site, 27020, each=3)
+    assert [one[0] for one in found] == ["0", "1", "2"], "none of them is lost"
+    site.sh("until [ $(systemctl is-active ondemand-counted-container) = inactive ]; do sleep 0.05; done", timeout=60)

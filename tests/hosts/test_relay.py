@@ -100,7 +100,7 @@ image   = "servers:1"
 ports   = ["8088:80"]
 command = ["/servers/speaks_first.py"]
 """
-CLOSED, PROBED, REFUSED = UNWOKEN  # kinds of records
+CLOSED, PROBED, REFUSED, FEW = UNWOKEN  # kinds of records
 FAILING = {"broken": 8084, "deaf": 8085, "nowhere": 8086}
 
 

@@ -41,7 +41,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "repository": ({"contents", "declaration", "errors", "formats", "frozen", "layout", "model", "package", "regular_file"},
                    "packages are published by what their files say; declarations are raised for a rebuild"),
     "importing": ({"declaration", "engines", "errors", "frozen", "model"}, "what is imported becomes a declaration"),
-    "checking": ({"contents", "declaration", "engines", "errors", "frozen", "model"},
+    "checking": ({"contents", "declaration", "engines", "errors", "frozen", "model", "waking"},
                  "rules look at declarations, systemd at their units"),
     "exporting": ({"declaration", "engines", "errors", "frozen", "model"}, "manifests are written from declarations"),
     "building": ({"contents", "engines", "errors", "formats", "frozen", "layout", "model", "package"},

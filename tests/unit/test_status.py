@@ -125,14 +125,16 @@ def test_programs_get_stable_keys() -> None:
     found = json.loads(table.as_json(Survey((DB, WEB), ())))
     assert found == {"look_back_days": 30, "not_readable": [], "stacks": [], "services": [
         {"name": "db", "version": None, "state": "failing", "ports": ["[::]:5432"], "connections": 0, "idle_left_s": None,
-         "last_wake": None, "dropped_datagrams": None, "closed_without_data": None, "probes_answered": None, "refused": None,
+         "last_wake": None, "dropped_datagrams": None, "closed_without_data": None,
+         "probes_answered": None, "refused": None, "too_few_datagrams": None,
          "built_by": None, "enabled": True, "without_proxy": False,
              "companion_of": [], "task_before": [], "schedule": [],
              "last_sleep": None, "given_back_bytes": None, "wake_time": None, "failures": 7, "failures_in_a_row": 3,
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
          "next_attempt": "1970-01-12T13:46:44Z"},
         {"name": "web", "version": "1.27-2", "state": "awake", "ports": ["[::]:80", "127.0.0.1:9000"], "connections": 3,
-         "idle_left_s": 500.0, "dropped_datagrams": None, "closed_without_data": None, "probes_answered": None, "refused": None,
+         "idle_left_s": 500.0, "dropped_datagrams": None, "closed_without_data": None,
+         "probes_answered": None, "refused": None, "too_few_datagrams": None,
          "last_wake": {"time": "1970-01-12T13:43:35Z", "client": "192.0.2.7", "queued_ms": 12, "engine_start_ms": 190,
                        "ready_ms": 40, "first_byte_ms": 32, "total_ms": 274},
          "last_sleep": None, "given_back_bytes": None,

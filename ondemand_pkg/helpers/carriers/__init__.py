@@ -15,6 +15,7 @@ IGNORE = "ignore"  # nothing; they wait in the kernel
 CLOSED = "closed"  # they sent nothing, where only data wakes
 PROBED = "probed"  # they asked for the health alone
 REFUSED = "refused"  # they are not allowed
+FEW = "few"  # they sent fewer datagrams than wake it
 
 
 class Tally:

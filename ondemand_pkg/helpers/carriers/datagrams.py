@@ -10,7 +10,7 @@ from _collections import OrderedDict  # `collections` loads five more modules
 
 from own_sockets import leads_back
 
-from carriers import ACCEPT, HOLD, IGNORE, REFUSED, WATCH, Carrier, Tally, clients
+from carriers import ACCEPT, FEW, HOLD, IGNORE, REFUSED, WATCH, Carrier, Tally, clients
 
 LARGEST = 65536  # bytes of a datagram, and one more
 AT_ONCE = 256  # datagrams that are read at one socket before the others have their turn
@@ -31,7 +31,7 @@ ROOM = 64  # bytes for that message
 class Session:
     """A client, by its address and port, at an address that it has asked."""
 
-    __slots__ = ("key", "listener", "peer", "note", "socket", "held", "heard")
+    __slots__ = ("key", "listener", "peer", "note", "socket", "held", "heard", "counts")
 
     def __init__(self, key: "Key", listener: "Listener", note: "List[Tuple[int, int, bytes]]") -> "None":
         self.key = key
@@ -41,19 +41,23 @@ class Session:
         self.socket: "Optional[Socket]" = None  # towards the workload
         self.held: "List[bytes]" = []  # datagrams that the workload has not been sent yet
         self.heard = 0.0  # when the client last sent something
+        self.counts = True  # it wakes the workload, and is traffic; not so, where several datagrams wake, until so many have come
 
 
 class Datagrams(Carrier):
     """All sessions of one service.
 
     ``is_allowed`` returns whether a client of an address is heard at all; a session ends after ``timeout`` seconds in which its
-    client was silent.
+    client was silent.  ``few`` knows how many datagrams of a client wake, where one does not.
     """
 
     def __init__(self, loop: "Loop", listeners: "Sequence[Listener]", timeout: "float",
-                 is_allowed: "Optional[Callable[[str], bool]]" = None, tally: "Optional[Tally]" = None) -> "None":
+                 is_allowed: "Optional[Callable[[str], bool]]" = None, tally: "Optional[Tally]" = None,
+                 few: "Optional[Few]" = None) -> "None":
         self.loop = loop
         self.tally = tally or Tally()
+        self.starts = False  # the workload does, for whoever is held
+        self.few = few  # what knows the clients that have sent too few to wake it, where one datagram is not enough
         self.listeners = {listener.socket.fileno(): listener for listener in listeners}
         self.timeout = timeout
         self.is_allowed = is_allowed
@@ -77,8 +81,10 @@ class Datagrams(Carrier):
     # What a service asks
 
     def heed(self, what: "str") -> "None":
-        # Whether a client is allowed, only a datagram shows.
-        callback = {ACCEPT: self.read, HOLD: self.read, WATCH: self.notice if self.is_allowed is None else self.read}.get(what)
+        self.starts = what == HOLD
+        # Whether a client is allowed, and how much it sends, only its datagrams show.
+        watches = self.notice if self.is_allowed is None and self.few is None else self.read
+        callback = {ACCEPT: self.read, HOLD: self.read, WATCH: watches}.get(what)
         for descriptor, listener in self.listeners.items():
             if listener.heeds != IGNORE:
                 self.loop.forget(descriptor)
@@ -114,14 +120,20 @@ class Datagrams(Carrier):
     def connections(self) -> "int":
         return len(self.sockets)
 
+    def keeping(self) -> "int":
+        return len(self.sockets) if self.few is None else sum(session.counts for session in self.sockets.values())
+
     def waiting(self) -> "int":
-        return len(self.holding)
+        return len(self.holding) - self.silent()
+
+    def silent(self) -> "int":
+        return 0 if self.few is None else sum(not session.counts for session in self.holding.values())
 
     def unfinished(self) -> "int":
         return 0  # what a workload that has ended sent last is there to be read
 
     def first_held(self) -> "Optional[Session]":
-        return next(iter(self.holding.values()), None)
+        return next((session for session in self.holding.values() if session.counts), None)
 
     def has_moved(self) -> "bool":
         moved, self.moved = self.moved, False
@@ -133,6 +145,8 @@ class Datagrams(Carrier):
     def due(self) -> "Optional[float]":
         if self.holding and self.address is not None:
             return REPLAY_PAUSE
+        if self.few is not None and self.address is None and not self.starts and self.few.moments:
+            return self.few.due()
         if not self.sessions:
             return None
         first = next(iter(self.sessions.values()))
@@ -141,6 +155,8 @@ class Datagrams(Carrier):
     def turn(self) -> "None":
         if self.holding and self.address is not None:
             self.replay()
+        if self.few is not None and not self.starts:
+            self.drop_few(self.few)
         if self.sessions:
             over = time.monotonic() - self.timeout
             for session in list(self.sessions.values()) if self.is_over(over) else ():
@@ -152,6 +168,21 @@ class Datagrams(Carrier):
     def is_over(self, moment: "float") -> "bool":
         """Return whether the client that is silent longest has sent nothing since a moment."""
         return bool(next(iter(self.sessions.values())).heard <= moment)
+
+    def make_room(self, few: "Few", size: "int") -> "None":
+        """Let nobody who has sent too few keep another client's datagrams from being held."""
+        for session in few.oldest() if self.size + size > MOST_BYTES else ():
+            self.tally.note(FEW, clients.plain(str(session.peer[0])))
+            self.close(session)
+            if self.size + size <= MOST_BYTES:
+                break
+
+    def drop_few(self, few: "Few") -> "None":
+        """Forget clients that have sent too few to wake what sleeps."""
+        for session in few.over():
+            if self.address is None and session.held:
+                self.tally.note(FEW, clients.plain(str(session.peer[0])))
+                self.close(session)
 
     # From clients
 
@@ -173,6 +204,8 @@ class Datagrams(Carrier):
 
     def take(self, listener: "Listener", key: "Key", note: "List[Tuple[int, int, bytes]]", size: "int") -> "None":
         """Lead the datagram in the buffer to the workload, or hold it."""
+        if self.few is not None and self.address is None and not self.starts:
+            self.make_room(self.few, size)
         session = self.sessions.get(key)
         if session is None:
             if self.is_allowed is not None and not self.is_allowed(key[1][0]):
@@ -186,21 +219,30 @@ class Datagrams(Carrier):
         else:
             self.sessions.move_to_end(key)
         session.heard = time.monotonic()
-        self.moved = True
+        wakes = not session.counts and self.few is not None and self.few.is_enough(session)
+        session.counts = session.counts or wakes
+        self.moved = self.moved or session.counts
         if self.address is None or session.held:
             self.hold(session, size)
         else:
             self.send(session, self.view[:size])
+        if wakes:
+            self.on_client(session)
 
     def begin(self, session: "Session") -> "Session":
         if len(self.sessions) >= MOST_SESSIONS:
             self.close(next(iter(self.sessions.values())))
         self.sessions[session.key] = session
-        self.on_client(session)
+        if self.few is None:
+            self.on_client(session)
+        session.counts = self.few is None
         return session
 
     def hold(self, session: "Session", size: "int") -> "None":
         """Keep the datagram in the buffer for a workload that is not ready yet."""
+        if not session.counts and not self.starts and self.few is not None and len(session.held) >= self.few.count:
+            self.size -= len(session.held.pop(0))  # too old to be one of those that wake
+            self.dropped += 1
         if len(session.held) >= MOST_HELD or self.size + size > MOST_BYTES:
             self.dropped += 1
             return
@@ -288,6 +330,8 @@ class Datagrams(Carrier):
         if self.holding.pop(session.key, None) is not None:
             self.dropped += len(session.held)
             self.size -= sum(map(len, session.held))
+        if self.few is not None:
+            self.few.forget(session)
         if session.socket is not None:
             descriptor = session.socket.fileno()
             del self.sockets[descriptor]
@@ -315,5 +359,6 @@ if TYPE_CHECKING:
 
     from carriers import Held
     from carriers.ends import Listener
+    from carriers.few import Few
 
     Key = Tuple[int, Tuple[Any, ...], bytes]  # the socket, the client, and at which address it has come
