@@ -43,6 +43,7 @@ IMAGES = {
     # Servers and their own clients, each of which a test names as the command.
     "many:1": (["nginx-light", "wrk", "redis-server", "redis-tools", "postgresql", "memcached", "libmemcached-tools",
                 "openssh-server", "openssh-client", "python3-websockets"], []),
+    "datagrams:1": (["dnsmasq-base", "rsyslog", "chrony", "iperf3"], []),
     # The parts of whole applications.
     "applications:1": (["nginx-light", "gunicorn", "python3-flask", "python3-psycopg2", "python3-redis", "php-cli", "php-pgsql",
                         "postgresql", "redis-server", "redis-tools"], []),
