@@ -16,6 +16,7 @@ SOCKETS = (DOCKER_SOCKET, "/run/podman/podman.sock")
 LABEL = "ondemand.spec"
 OWN_NETWORK, HOSTS_NETWORK, NO_NETWORK = "own", "host", "none"
 _OF_PACKAGES = '?filters={"label":["' + LABEL + '"]}'
+_PROJECT, _SERVICE = "com.docker.compose.project=", "com.docker.compose.service="
 _FIRST_VERSION = "1.41"  # of the API: the oldest engine's of the supported releases
 _OTHER_VERSION = re.compile(r"supported API version is ([0-9]+\.[0-9]+)")  # in a refusal, which names one that is spoken
 _PATIENCE = 5.0  # seconds for an answer
@@ -63,11 +64,17 @@ def running(path: "str" = DOCKER_SOCKET) -> "Optional[Set[str]]":
 
 
 def runs(name: "str", with_docker: "bool") -> "bool":
-    """Return whether a container of this name runs, paused or not, whoever made it; Docker is asked where it runs itself."""
+    """Return whether a container of this name, or of "PROJECT/SERVICE" of Compose, runs, whoever made it.
+
+    One that is paused runs.  Docker is asked where it runs itself.
+    """
     for path in sockets_of_engines():
         if with_docker or path != os.path.realpath(DOCKER_SOCKET):
             try:
-                if _asked(path, "/containers/{}/json".format(name))["State"]["Running"]:
+                project, of_compose, service = name.partition("/")
+                wanted = json.dumps({"label": [_PROJECT + project, _SERVICE + service]}).replace(" ", "")
+                if (_asked(path, "/containers/json?filters=" + wanted) if of_compose else
+                        _asked(path, "/containers/{}/json".format(name))["State"]["Running"]):
                     return True
             except _NO_ANSWER:
                 continue  # it does not know it, or this user may not ask

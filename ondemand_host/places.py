@@ -21,7 +21,8 @@ class Installed(NamedTuple):
 
     ``companion_of`` are the services that a companion is started for, ``task_before`` those that wait for a task,
     ``schedule`` the moments at which one runs by the clock, ``unit`` the adopted unit of a service that was there before,
-    ``with_clients`` whether clients connect to a companion, ``adopted`` the adopted container of such a service.
+    ``with_clients`` whether clients connect to a companion, ``adopted`` the adopted container of such a service, or
+    "PROJECT/SERVICE" of Compose.
     """
 
     name: "str"
@@ -115,7 +116,7 @@ def installed() -> "Dict[str, Installed]":
                                                    for key in ("companion_of", "task_before", "schedule"))
             found[name] = Installed(name, str(declared["container"]), built_by, version, companion_of, task_before, schedule,
                                     str(declared.get("unit") or ""), bool(declared.get("with_clients")),
-                                    str(dict(declared.get("adopted") or {}).get("container") or ""))
+                                    "/".join(map(str, dict(declared.get("adopted") or {}).values())))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # removed meanwhile, or of somebody else
     return found

@@ -18,7 +18,8 @@ from ondemand_pkg.waking import Datagrams, Health
 _UNITS = (("g", 1024**3), ("m", 1024**2), ("k", 1024), ("b", 1))
 _SPANS = (("h", 3600), ("min", 60), ("s", 1))
 # What a reader asks first.
-_ORDER = ("image", "unit", "container", "version", "release", "ports", "companion_of", "description")
+_ORDER = ("image", "unit", "container", "compose", "service", "version", "release", "ports", "companion_of",
+          "description")
 
 
 def as_toml(container: Container) -> str:

@@ -49,7 +49,7 @@ def timestamp(declared: Container | Stack, environ: Mapping[str, str]) -> int:
 def package(resolved: Resolved, format: Format, time: int) -> Package:
     """Return the package of a container in one format, with ``time`` as its timestamp."""
     container = resolved.container
-    change = f"{container.adopted.title[4:].capitalize()}." if container.adopted else f"Image {container.image}."
+    change = container.adopted.sentence if container.adopted else f"Image {container.image}."
     metadata = described(container, "service" if container.adopted else "container", time, change, _purpose(container))
     metadata = dataclasses.replace(
         metadata, scripts=scripts(container, format),

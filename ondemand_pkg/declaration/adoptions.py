@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ondemand_pkg.declaration import refusals
@@ -17,9 +17,7 @@ from ondemand_pkg.model import Adopted, Port, Ready, ReadyKind, TcpAddress
 
 DEFAULTS = {"stop_timeout": 90}  # seconds: systemd's own for units that name none
 OTHER_KEYS = "nothing is made of an adopted service; leave it out"
-# Keys that are planned, and what to write meanwhile.
-NOT_SUPPORTED = {key: "adopt a unit or a container, or declare a container" for key in ("compose", "service")}
-KINDS = ("unit", "container")
+KINDS = ("unit", "container", "compose")
 _SHARED = ("description", "ports", "stop_timeout", "ready", "udp_timeout", "idle", "idle_mode", "idle_action", "wake_at",
            "keep_awake", "wake_on", "data_timeout", "health", "proxy_protocol", "requires", "allow", "metrics")
 _NOT_OF_UNITS = ("engine",)
@@ -28,6 +26,8 @@ _UNIT = r"(?!-)[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?"
 LONGEST_UNIT = 255  # UNIT_NAME_MAX of systemd, less its final NUL
 ADDRESS_FORM = 'an IP address, such as "10.0.3.5"'
 _READY = (ReadyKind.TCP, ReadyKind.HTTP, ReadyKind.UDP)  # of a unit
+PROJECT_FORM = 'the name of a Compose project, such as "shop"'
+SERVICE_FORM = 'the name of a service of the project, such as "web"'
 CONTAINER_FORM = 'the name of a container, such as "nextcloud"'
 
 
@@ -57,6 +57,16 @@ def _container(value: Any) -> str:
     return str(value)
 
 
+def _named(form: str, expression: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        expect(value, str, form)
+        if not re.fullmatch(expression, value) or len(value) > 128:
+            raise Invalid(value, f"allowed: {form}")
+        return str(value)
+
+    return parse
+
+
 def _address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     expect(value, str, ADDRESS_FORM)
     try:
@@ -77,6 +87,12 @@ ADOPT_FIELDS: tuple[Field, ...] = (
     Field("container", Value(CONTAINER_FORM, _container, {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]+$"}),
           "The container of Docker or Podman, made by somebody else, that the first connection starts and that sleeps without "
           "traffic. It is looked for by this name at each wake, and never made, renamed, changed or removed.", '"nextcloud"'),
+    Field("compose", Value(PROJECT_FORM, _named(PROJECT_FORM, r"[a-z0-9][a-z0-9_-]*"), {"type": "string"}),
+          "The Compose project, brought up by somebody else, of which 'service' and what that depends on are started by the "
+          "first connection and sleep without traffic. It is found by its labels at each wake, and never made or removed; "
+          "Compose is not needed.", '"shop"'),
+    Field("service", Value(SERVICE_FORM, _named(SERVICE_FORM, r"[a-zA-Z0-9._-]+"), {"type": "string"}),
+          "The service of the project to which clients are forwarded.", '"web"'),
     Field("address", Value(ADDRESS_FORM, _address, {"type": "string"}), "Where the service is reached.", '"10.0.3.5"',
           "that of its own network, where it has one, else 127.0.0.1; of a container, its address at the engine"),
     *(BY_KEY[key] for key in _SHARED),
@@ -85,7 +101,7 @@ ADOPT_FIELDS: tuple[Field, ...] = (
 
 def settled(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values as the model has them."""
-    own = {key: arguments[key] for key in KINDS if key in arguments}
+    own = {key: arguments[key] for key in (*KINDS, "service") if key in arguments}
     return {**DEFAULTS, **{key: value for key, value in arguments.items() if key not in own}, "adopted": Adopted(**own)}
 
 
@@ -96,9 +112,14 @@ def contradictions(arguments: Mapping[str, Any], table: Collection[str]) -> Iter
     """
     given = [key for key in KINDS if key in table]
     if not given:
-        yield "unit", "missing", 'write unit = "lxc@game.service", or container = "nextcloud" for one of Docker or Podman'
+        yield "unit", "missing", ('write unit = "lxc@game.service", or container = "nextcloud" for one of Docker or Podman, or '
+                                  'compose = "shop" and service = "web"')
     for key in given[1:]:
         yield key, f"{given[0]} is written too, and a service is one of them", "leave one of the two out"
+    if "compose" in table and "service" not in table:
+        yield "service", "missing", 'write service = "web": the service of the project to which clients are forwarded'
+    if "service" in table and "compose" not in table:
+        yield "service", "it belongs to a Compose project", 'write compose = "shop" too, or leave it out'
     ports: Sequence[Port] = arguments.get("ports", ())
     ready = arguments.get("ready", Ready())
     yield from refusals.sleep(arguments)

@@ -236,9 +236,8 @@ class _File:
     def _unknown_key(self, key: str, raw: Any, path: tuple[str, ...], known: dict[str, Field]) -> None:
         if isinstance(raw, dict) and "image" in raw:
             self.fault("quote a name that contains a dot", f'write [container."{".".join((*path[1:], key))}"]', *path, key)
-        elif path[0] == "adopt" and (key in BY_KEY or key in adoptions.NOT_SUPPORTED):
-            finding = "not supported yet" if key in adoptions.NOT_SUPPORTED else "this key belongs to a container"
-            self.fault(finding, adoptions.NOT_SUPPORTED.get(key, adoptions.OTHER_KEYS), *path, key)
+        elif path[0] == "adopt" and key in BY_KEY:
+            self.fault("this key belongs to a container", adoptions.OTHER_KEYS, *path, key)
         elif key in BY_KEY:
             self.fault("this key belongs to a container", "move it to [container.NAME]", *path, key)
         elif key in NOT_SUPPORTED:

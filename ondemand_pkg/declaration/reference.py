@@ -76,7 +76,8 @@ def schema() -> dict[str, Any]:
                 "minProperties": 1,
                 "propertyNames": {"pattern": NAME.schema["pattern"]},
                 "additionalProperties": {
-                    **_table(list(ADOPT_FIELDS), ["ports"]), "oneOf": [{"required": [kind]} for kind in KINDS]},
+                    **_table(list(ADOPT_FIELDS), ["ports"]), "oneOf": [{"required": [kind]} for kind in KINDS],
+                    "dependentRequired": {"compose": ["service"], "service": ["compose"]}},
             },
             "stack": {
                 "type": "object",

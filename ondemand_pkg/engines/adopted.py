@@ -40,8 +40,9 @@ def _listens(port: Port) -> list[list[str]]:
     return [[f"{listen.port}/{'udp' if isinstance(listen, UdpAddress) else 'tcp'}", str(listen.host or "")]]
 
 
-ADOPTED = dataclasses.replace(
+CONTAINER = dataclasses.replace(
     UNIT, word="container", title="Docker or Podman", command="docker (or podman)",
     # Whoever made it has installed the engine; an engine that sleeps is started by who connects.
     wants=("docker.socket", "podman.socket"), after=("docker.service", "docker.socket", "podman.socket"),
     specification_file=specification_file)
+COMPOSE = dataclasses.replace(CONTAINER, word="compose")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from ondemand_pkg.engines import create_options
-from ondemand_pkg.engines.adopted import ADOPTED
+from ondemand_pkg.engines.adopted import COMPOSE, CONTAINER
 from ondemand_pkg.engines.docker import DOCKER
 from ondemand_pkg.engines.engine import Engine
 from ondemand_pkg.engines.podman import PODMAN
@@ -23,6 +23,7 @@ _MAKERS = ("beside", "chosen", "docker", "docker_api", "docker_volumes", "podman
 _ADOPTING = {"unit": ("chosen", "networks", "processes", "unit"),
              "container": ("adopted", "beside", "chosen", "docker", "docker_api", "networks", "podman", "podman_api",
                            "processes")}
+_ADOPTING["compose"] = (*_ADOPTING["container"], "compose")
 _UNPACKING = ("chosen", "image_unit", "processes", "systemd", "unit", "unpacking")
 
 # Whichever a host has when the container is first made, Docker where it has both.
@@ -53,7 +54,7 @@ def engine_of(container: Container) -> Engine:
 
 
 def _adopting(adopted: Adopted) -> Engine:
-    return UNIT if adopted.unit else ADOPTED
+    return {"unit": UNIT, "container": CONTAINER, "compose": COMPOSE}[adopted.kind]
 
 
 def modules_of(container: Container) -> tuple[str, ...]:

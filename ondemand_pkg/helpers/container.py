@@ -274,6 +274,7 @@ def stop(engine: "Engine") -> "int":
         if seen is not None and seen.specification and seen.is_running and engine.is_alive(seen.life):
             engine.stop(workload)
         engine.forget_end(workload)
+        engine.stop_rest(workload)
     except EngineDown:
         pass  # no engine, no running container
     if os.path.isdir(STATE):

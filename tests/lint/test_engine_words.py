@@ -22,6 +22,7 @@ ALLOWED = {
     "helpers/engines/podman*.py": "what asks Podman on hosts",
     "helpers/engines/forwarding.py": "knows what an engine drops, and the one door that it leaves",
     "helpers/engines/adopted.py": "asks either for a container that is there already",
+    "helpers/engines/compose.py": "knows labels that begin with the name of one",
     "helpers/engines/chosen.py": "knows which of the two has a container",
     "importing/compose.py": "tells what to do by Docker's command first",
     "importing/compose_service.py": "names the options of Docker that keys of Compose stand for",

@@ -77,7 +77,7 @@ def content(package: Package, path: str) -> str:
     ('image = "nginx:1"', "this key belongs to a container; nothing is made of an adopted service; leave it out"),
     ('env = { A = "1" }', "this key belongs to a container; nothing is made of an adopted service; leave it out"),
     ('expose = ["80"]', "this key belongs to a container; nothing is made of an adopted service; leave it out"),
-    ('compose = "shop"', "not supported yet; adopt a unit or a container, or declare a container"),
+    ('service = "web"', 'it belongs to a Compose project; write compose = "shop" too, or leave it out'),
     ('untit = "x"', 'unknown key; did you mean "unit"?'),
 ])
 def test_a_mistake_is_told_with_its_place_and_the_remedy(tmp_path: Path, line: str, told: str) -> None:
@@ -90,6 +90,9 @@ def test_a_mistake_is_told_with_its_place_and_the_remedy(tmp_path: Path, line: s
 @pytest.mark.parametrize(("text", "told"), [
     ('[adopt.game]\nversion = "1"\nports = ["1:1"]\n', "a.toml:1: adopt.game.unit: missing; write unit = "),
     ('[adopt.a]\nversion = "1"\ncontainer = "a b"\nports = ["1:1"]\n', 'allowed: the name of a container, such as "nextcloud"'),
+    ('[adopt.a]\nversion = "1"\ncompose = "shop"\nports = ["1:1"]\n', 'adopt.a.service: missing; write service = "web"'),
+    ('[adopt.a]\nversion = "1"\ncompose = "Shop"\nservice = "a"\nports = ["1:1"]\n', "allowed: the name of a Compose project"),
+    ('[adopt.a]\nversion = "1"\ncompose = "a"\nservice = "a b"\nports = ["1:1"]\n', "allowed: the name of a service of"),
     ('[adopt.a]\nversion = "1"\ncontainer = 5\nports = ["1:1"]\n', "expected the name of a container"),
     ('[adopt.a]\nversion = "1"\ncontainer = "ondemand-web"\nports = ["1:1"]\n', "it is a container of such a package"),
     ('[adopt.game]\nversion = "1"\nunit = "a.service"\n', "a.toml:1: adopt.game.ports: missing; write ports = "),

@@ -164,6 +164,9 @@ class Engine:
         """Stop a workload, paused or not; one that is not there or does not run is fine."""
         raise NotImplementedError
 
+    def stop_rest(self, name: "str") -> "None":
+        """Stop what was started with a workload that has ended."""
+
     def freeze(self, name: "str") -> "None":
         """Pause a workload, in a time that has a bound."""
         raise NotImplementedError

@@ -101,6 +101,11 @@ class Adopted(Docker):
         if seen is not None:
             super().stop(seen.identity)
 
+    def thaw(self, name: "str") -> "None":
+        asked = self.found() if name == WORKLOAD else name
+        if asked:
+            super().thaw(asked)
+
     # What is there already
 
     def advice(self) -> "str":

@@ -9,7 +9,8 @@ import os
 from names import DECLARATION, ENGINE_RECORD, WORKLOAD
 from process import say
 
-ANY, DOCKER, PODMAN, UNIT, SYSTEMD, ADOPTED = "any", "docker", "podman", "unit", "systemd", "container"
+ANY, DOCKER, PODMAN, UNIT, SYSTEMD = "any", "docker", "podman", "unit", "systemd"
+ADOPTED, COMPOSE = "container", "compose"  # what somebody made, at one of the first two
 LONGEST_WORD = 16  # bytes of the note that are read
 DOCKER_SOCKET = "/run/docker.sock"  # may be a link to the other engine's, put there by podman-docker
 DOCKER_VOLUMES = "/var/lib/docker/volumes"
@@ -25,6 +26,11 @@ def engine(declared: "str") -> "Engine":
         from engines.adopted import AtDocker, AtPodman, of_this_host
 
         return of_this_host(((DOCKER, AtDocker), (PODMAN, AtPodman)), is_there)
+    if declared == COMPOSE:
+        from engines.adopted import of_this_host
+        from engines.compose import ProjectAtDocker, ProjectAtPodman
+
+        return of_this_host(((DOCKER, ProjectAtDocker), (PODMAN, ProjectAtPodman)), is_there)
     word = noted() or first_choice(declared)
     found = engine_called(word)
     if declared not in (ANY, word):
