@@ -23,7 +23,7 @@ def test_it_has_every_key() -> None:
     in_comments = {"outbound"}  # for an engine that needs the image when the package is built
     assert set(BY_KEY) - found["container"] - found["adopt"] == in_comments
     assert all(re.search(f"^# {key} *= ", TEXT, re.MULTILINE) for key in in_comments)
-    own = {"adopt": {"unit", "container"}, "stack": {"members"}}  # what only these have; the rest is a container's too
+    own = {"adopt": {"unit", "container", "compose", "service"}, "stack": {"members"}}  # what only these have; the rest is a container's too
     assert {kind: {field.key for field in fields} - set(BY_KEY) for kind, fields in (
         ("adopt", ADOPT_FIELDS), ("stack", STACK_FIELDS))} == own
     assert all(own[kind] <= found[kind] for kind in own)
@@ -34,7 +34,7 @@ def test_check_finds_nothing_in_it_and_it_is_built(tmp_path: Path) -> None:
     checked = CliRunner().invoke(cli, ["check", str(tmp_path / "site.toml")])
     assert (checked.exit_code, "warning" in checked.stderr) == (0, False), checked.output
     built = CliRunner().invoke(cli, ["build", str(tmp_path / "site.toml"), "-o", str(tmp_path / "dist")])
-    assert built.exit_code == 0 and len(built.stdout.splitlines()) == 2 * (10 + 2 + 1)
+    assert built.exit_code == 0 and len(built.stdout.splitlines()) == 2 * (10 + 3 + 1)
 
 
 def test_each_key_is_explained_where_that_is_not_said_by_its_name() -> None:
