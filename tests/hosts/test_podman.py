@@ -153,6 +153,7 @@ def test_a_service_that_is_gone_is_no_reason_to_leave_the_container_running(host
 
 
 def test_where_its_socket_is_masked_the_command_makes_and_starts_the_container_beside_the_service(host: Machine) -> None:
+    assert host.get() == "200"
     asleep(host, "nginx")
     host.sh("podman rm ondemand-nginx && systemctl mask --now podman.socket podman.service")
     try:
