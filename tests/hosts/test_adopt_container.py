@@ -34,7 +34,7 @@ URL = "http://127.0.0.1:8181/"
 CREATE = "docker create --name cloud --publish 127.0.0.1:8090:80 nginx:1.27"
 STATE = "docker inspect --format '{{.State.Status}}' cloud"
 LIFE = "docker inspect --format '{{.Id}} {{.State.StartedAt}}' cloud"
-manager = manager_on("bookworm-rpm", "trixie-deb", "trixie+podman-deb")
+manager = manager_on("bookworm-rpm", "trixie+podman-deb")
 
 
 @pytest.fixture(scope="module")

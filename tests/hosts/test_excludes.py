@@ -52,7 +52,7 @@ SITES = [model("a", 8080, 'excludes = ["b"]\nexcludes_timeout = "30s"') + model(
     "d", 8083, 'excludes = ["a", "b", "c"]\nexcludes_timeout = "3s"')]
 
 
-@pytest.fixture(scope="module", params=["bullseye", "forky", "trixie+podman"])
+@pytest.fixture(scope="module", params=["forky", "trixie+podman"])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh(request.param) as machine:

@@ -112,7 +112,7 @@ stop_timeout = "2s"
 """
 
 
-@pytest.fixture(scope="module", params=["bullseye", "forky", "trixie+podman"])
+@pytest.fixture(scope="module", params=["bullseye", "trixie+podman"])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh(request.param) as machine:

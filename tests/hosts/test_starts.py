@@ -9,7 +9,7 @@ import pytest
 from .conftest import built
 from .machine import Machine
 
-COUNT, FIRST_PORT = 40, 9000
+COUNT, FIRST_PORT = 20, 9000
 SITE = '[package]\nversion = "1"\n' + "".join(
     f'[container.c{number}]\nimage = "nginx:1.27"\nports = ["{FIRST_PORT + number}:80"]\n' for number in range(COUNT))
 PLACES = 'python3 -c "import os; print(max(4, 2 * os.cpu_count()))"'

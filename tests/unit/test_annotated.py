@@ -23,7 +23,8 @@ def test_it_has_every_key() -> None:
     in_comments = {"outbound"}  # for an engine that needs the image when the package is built
     assert set(BY_KEY) - found["container"] - found["adopt"] == in_comments
     assert all(re.search(f"^# {key} *= ", TEXT, re.MULTILINE) for key in in_comments)
-    own = {"adopt": {"unit", "container", "compose", "service"}, "stack": {"members"}}  # what only these have; the rest is a container's too
+    # What only these have; the rest is a container's too.
+    own = {"adopt": {"unit", "container", "compose", "service"}, "stack": {"members"}}
     assert {kind: {field.key for field in fields} - set(BY_KEY) for kind, fields in (
         ("adopt", ADOPT_FIELDS), ("stack", STACK_FIELDS))} == own
     assert all(own[kind] <= found[kind] for kind in own)
