@@ -34,7 +34,7 @@ REFUSED = {
 DIFFERENCES = {
     ("keys.container", "description"): "it is in [Unit], not in the command",
     ("resets.container", "volumes"): "an anonymous volume is named after the declared name, which the command line does not know",
-    ("built.container", "create_args"): "a container is called after its file, not after ContainerName=",
+    ("built.container", "network_of"): "a container is called after its file, not after ContainerName=",
     ("q04-health-timing.container", "ready"): "TimeoutStartSec= is the unit's, and counts for the time limit",
     ("q07-systemd-variables.container", "env"): "a variable that only the host knows is left out of env",
 }
