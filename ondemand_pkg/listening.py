@@ -69,6 +69,17 @@ Listen = TcpAddress | UdpAddress | UnixAddress
 
 
 @frozen
+class Exposed:
+    """A port of the container that other containers reach, under the same number at an address of its own."""
+
+    port: int
+    is_udp: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.port}/udp" if self.is_udp else str(self.port)
+
+
+@frozen
 class Port:
     """What the host listens on, and the port of the container that it leads to: one of UDP from an address of UDP."""
 

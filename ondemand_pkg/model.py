@@ -12,6 +12,7 @@ from dataclasses import field
 from ondemand_pkg import layout
 from ondemand_pkg.adopted import Adopted as Adopted
 from ondemand_pkg.frozen import frozen
+from ondemand_pkg.listening import Exposed as Exposed
 from ondemand_pkg.listening import Listen as Listen
 from ondemand_pkg.listening import Port as Port
 from ondemand_pkg.listening import TcpAddress as TcpAddress
@@ -93,7 +94,7 @@ class Container:
     path: str = RELAY
     proxy_protocol: str = ""
     requires: tuple[str, ...] = ()
-    expose: tuple[int, ...] = ()
+    expose: tuple[Exposed, ...] = ()
     address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
     aliases: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
@@ -321,12 +322,16 @@ class Container:
     @property
     def targets(self) -> tuple[int, ...]:
         """The container's TCP ports, each once, in the order of their first mention."""
-        return tuple(dict.fromkeys([*(port.container for port in self.ports if not port.is_udp), *self.expose]))
+        return self._inside(is_udp=False)
 
     @property
     def udp_targets(self) -> tuple[int, ...]:
         """The container's UDP ports, each once, in the order of their first mention."""
-        return tuple(dict.fromkeys(port.container for port in self.ports if port.is_udp))
+        return self._inside(is_udp=True)
+
+    def _inside(self, is_udp: bool) -> tuple[int, ...]:
+        return tuple(dict.fromkeys([*(port.container for port in self.ports if port.is_udp is is_udp),
+                                    *(one.port for one in self.expose if one.is_udp is is_udp)]))
 
     @property
     def shared_address(self) -> str:
@@ -334,9 +339,10 @@ class Container:
         return str(self.address or layout.shared_address(self.name))
 
     @property
-    def exposed(self) -> tuple[TcpAddress, ...]:
+    def exposed(self) -> tuple[Listen, ...]:
         """What is listened on for other containers."""
-        return tuple(TcpAddress(ipaddress.IPv4Address(self.shared_address), port) for port in self.expose)
+        address = ipaddress.IPv4Address(self.shared_address)
+        return tuple((UdpAddress if one.is_udp else TcpAddress)(address, one.port) for one in self.expose)
 
     @property
     def network_unit(self) -> str:

@@ -92,7 +92,7 @@ def _of_one(container: Container) -> Iterator[tuple[str, str]]:
 
 def _of_any(container: Container) -> Iterator[tuple[str, str]]:
     if container.ready.kind is ReadyKind.TCP and container.listens:
-        needs_all = not container.ready.is_any and len({*(port.container for port in container.ports), *container.expose}) > 1
+        needs_all = not container.ready.is_any and len({*container.targets, *container.udp_targets}) > 1
         yield "readiness-by-port", (
             "it counts as ready once all its ports accept connections, and fails if one never does" if needs_all else
             "it counts as ready as soon as its port accepts connections")

@@ -67,7 +67,7 @@ def units(container: Container) -> dict[str, str]:
 def _socket_units(container: Container, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what listens: a unit for the host's addresses, one for other containers; the first of the two is the enabled one."""
     of_host = [port.listen for port in container.ports]
-    for listening, is_shared in ((of_host, False), (list[Listen](container.exposed), True)):
+    for listening, is_shared in ((of_host, False), (list(container.exposed), True)):
         if listening:
             unit = container.exposed_socket_unit if is_shared else container.socket_unit
             yield unit, render(

@@ -110,8 +110,9 @@ FIELDS: tuple[Field, ...] = (
           "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), with /udp behind it for datagrams "
           "(27015:27015/udp), or PATH:CONTAINER (/run/web.sock:8080) for a Unix socket. Required unless 'expose', "
           "'companion_of' or 'task' is declared.", '["80:8080"]'),
-    Field("expose", network_values.EXPOSE, "TCP ports that other on-demand containers of the host reach, at an address of the "
-          "container's own, under its declared name; clients outside the host can't reach them.", '["8080"]'),
+    Field("expose", network_values.EXPOSE, "Ports that other on-demand containers of the host reach, at an address of the "
+          "container's own, under its declared name, with /udp behind those for datagrams; clients outside the host can't reach "
+          "them.", '["8080"]'),
     Field("address", network_values.ADDRESS, "The address of what is exposed, where two containers would have the same one.",
           '"198.18.0.5"', "follows from the name"),
     Field("aliases", values.array(network_values.ALIAS), "More names under which other containers reach what is exposed.",

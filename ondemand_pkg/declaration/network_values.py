@@ -12,34 +12,32 @@ from typing import Any
 
 from ondemand_pkg import layout
 from ondemand_pkg.declaration.values import Invalid, Value, array, check_text, expect, pattern
-from ondemand_pkg.model import SOCKET_PROXYD, Link
+from ondemand_pkg.model import SOCKET_PROXYD, Exposed, Link
 
 _HOST_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?"
 ALIAS = pattern(_HOST_NAME, 'a host name, such as "database"')
-EXPOSE_FORM = '"PORT", such as "8080": a TCP port of the container'
+EXPOSE_FORM = '"PORT", such as "8080", or "PORT/udp": a port of the container'
 LINK_FORM = '"NAME" or "NAME:HOST", the declared name of a container and what it is called inside, such as "cache:redis"'
 ADDRESS_FORM = f'an address of {layout.SHARED_RANGE}, such as "198.18.0.5"'
 _LINK = re.compile(rf"([a-z0-9][a-z0-9.+-]*)(?::({_HOST_NAME}))?")
 
 
-def _exposed(value: Any) -> int:
+def _exposed(value: Any) -> Exposed:
     if type(value) is int:
         raise Invalid(value, f'write "{value}"', why="expected a string, not an integer")
     expect(value, str, EXPOSE_FORM)
     check_text(value, EXPOSE_FORM)
-    number = value.removesuffix("/tcp")
-    if value.endswith("/udp"):
-        raise Invalid(value, f"allowed: {EXPOSE_FORM}", why="UDP between containers is not supported yet")
-    if not re.fullmatch(r"[0-9]{1,5}", number) or not 1 <= int(number) <= 65535:
+    match = re.fullmatch(r"([0-9]{1,5})(?:/(tcp|udp))?", value)
+    if match is None or not 1 <= int(match[1]) <= 65535:
         raise Invalid(value, f"allowed: {EXPOSE_FORM}")
-    return int(number)
+    return Exposed(int(match[1]), match[2] == "udp")
 
 
-EXPOSED = Value(EXPOSE_FORM, _exposed, {"type": "string", "pattern": "^[0-9]{1,5}(/tcp)?$"})
+EXPOSED = Value(EXPOSE_FORM, _exposed, {"type": "string", "pattern": "^[0-9]{1,5}(/(tcp|udp))?$"})
 
 
-def _expose(value: Any) -> tuple[int, ...]:
-    ports: tuple[int, ...] = array(EXPOSED, 1).parse(value)
+def _expose(value: Any) -> tuple[Exposed, ...]:
+    ports: tuple[Exposed, ...] = array(EXPOSED, 1).parse(value)
     for index, port in enumerate(ports):
         if port in ports[:index]:
             raise Invalid(str(port), "leave it out", f"[{index}]", "it is exposed already")

@@ -61,26 +61,26 @@ def data(arguments: Mapping[str, Any]) -> Iterator[Contradiction]:
 
 def datagrams(arguments: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[Contradiction]:
     """Find what needs a port of UDP, or one of TCP, and has none."""
-    has_udp = any(port.is_udp for port in ports)
-    has_tcp = bool(arguments.get("expose")) or not all(port.is_udp for port in ports)
+    kinds = {one.is_udp for one in (*ports, *arguments.get("expose", ()))}
+    has_udp, has_tcp = True in kinds, False in kinds
     ready = arguments.get("ready", Ready())
     if has_udp and not has_tcp and arguments.get("wake_on") == DATA:
-        yield "wake_on", "a datagram is data in itself, and all of ports are of UDP", "leave it out"
+        yield "wake_on", "a datagram is data in itself, and all of its ports are of UDP", "leave it out"
     if has_udp and not has_tcp and arguments.get("health") is not None:
-        yield "health", "it answers requests of HTTP, and all of ports are of UDP", "leave it out"
+        yield "health", "it answers requests of HTTP, and all of its ports are of UDP", "leave it out"
     if has_udp and not has_tcp:
         if ready.kind in (ReadyKind.TCP, ReadyKind.HTTP):
-            found = f"{ready.kind.value!r} connects to a TCP port, and all of ports are of UDP".replace("'", '"')
+            found = f"{ready.kind.value!r} connects to a TCP port, and all of its ports are of UDP".replace("'", '"')
             yield "ready", found if "ready" in arguments else f"missing; its default {found}", UDP_READY
         if arguments.get("proxy_protocol"):
-            yield "proxy_protocol", "it is for connections, and all of ports are of UDP", "leave it out"
+            yield "proxy_protocol", "it is for connections, and all of its ports are of UDP", "leave it out"
     if not has_udp:
         if isinstance(arguments.get("wake_on"), Datagrams):
-            yield "wake_on", "it counts datagrams, and none of ports is of UDP", 'leave it out, or write wake_on = "data"'
+            yield "wake_on", "it counts datagrams, and none of its ports is of UDP", 'leave it out, or write wake_on = "data"'
         if ready.kind is ReadyKind.UDP:
-            yield "ready", "none of ports is of UDP", 'write ports = ["53:53/udp"], or another kind of ready'
+            yield "ready", "none of its ports is of UDP", 'write ports = ["53:53/udp"], or another kind of ready'
         if "udp_timeout" in arguments:
-            yield "udp_timeout", "none of ports is of UDP", 'leave it out, or write ports = ["53:53/udp"]'
+            yield "udp_timeout", "none of its ports is of UDP", 'leave it out, or write ports = ["53:53/udp"]'
 
 
 def is_off(option: create_options.Given) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ondemand_pkg.engines import create_options
-from ondemand_pkg.model import ANY_ENGINE
+from ondemand_pkg.model import ANY_ENGINE, Exposed
 
 # Engines refuse these options for a container in the network of another one, whose names and addresses it has.
 _OF_NETWORK = ("--add-host", "--dns", "--dns-option", "--dns-opt", "--dns-search", "--expose", "--hostname", "--ip", "--ip6",
@@ -53,7 +53,7 @@ def clashes(containers: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, 
         for port, is_udp in _inside(arguments):
             first = taken.setdefault((members.get(name, name), port, is_udp), name)
             if first != name:
-                yield (name, "expose" if port in arguments.get("expose", ()) else "ports",
+                yield (name, "expose" if Exposed(port, is_udp) in arguments.get("expose", ()) else "ports",
                        f"the container {first!r}, with which it shares a network, listens on port {port} too: one of them "
                        "can't", "let one of them listen on another port inside")
 
@@ -77,4 +77,4 @@ def _unfit(gateway: str, other: Mapping[str, Any], member: Mapping[str, Any]) ->
 def _inside(arguments: Mapping[str, Any]) -> set[tuple[int, bool]]:
     """Return the ports on which a container listens inside, and whether each is of UDP."""
     return {(port.container, port.is_udp) for port in arguments.get("ports", ())} | {
-        (port, False) for port in arguments.get("expose", ())}
+        (one.port, one.is_udp) for one in arguments.get("expose", ())}

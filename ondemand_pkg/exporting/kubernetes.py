@@ -148,8 +148,9 @@ def _service_ports(container: Container, losses: Losses) -> list[dict[str, Any]]
             losses.add("ports", f'"{port}": a Service has one port {port.listen.port}, which leads to '
                                 f"{found[port.listen.port]}; write another one into its ports")
     for exposed in container.expose:
-        if targets.setdefault(exposed, exposed) != exposed:
-            losses.add("expose", f'"{exposed}": a Service has one port {exposed}, which leads to {targets[exposed]}; '
+        found = of_udp if exposed.is_udp else targets
+        if found.setdefault(exposed.port, exposed.port) != exposed.port:
+            losses.add("expose", f'"{exposed}": a Service has one port {exposed}, which leads to {found[exposed.port]}; '
                                  "write another one into its ports")
     return [{"name": f"tcp-{number}", "port": number, "targetPort": target} for number, target in targets.items()] + [
         {"name": f"udp-{number}", "port": number, "targetPort": target, "protocol": "UDP"} for number, target in of_udp.items()]

@@ -21,7 +21,7 @@ from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.draft import IDLE, Draft
 from ondemand_pkg.importing.listen import MOST_PORTS, Listening, Wish
 from ondemand_pkg.importing.notes import Note, Weight, named
-from ondemand_pkg.importing.ports import BRIDGE, settle_readiness
+from ondemand_pkg.importing.ports import WOKEN_BY, at_bridge, settle_readiness
 from ondemand_pkg.importing.reach import Reach
 from ondemand_pkg.importing.yaml_lines import Located
 
@@ -62,7 +62,7 @@ class _Project:
         self.left_out: dict[str, ComposeService] = {}
         self.unwanted: dict[str, str] = {}  # why, by the name
         self.roles: dict[str, Attendance] = {}  # of services to which nothing connects
-        self.known: dict[str, list[int]] = {}
+        self.known: dict[str, list[str]] = {}
         self.namespaces = Namespaces(self.services, self._ports_of)
 
     def drafts(self) -> tuple[list[Draft], list[Note]]:
@@ -228,20 +228,21 @@ class _Project:
 
     # --- ports -------------------------------------------------------------------------------------------------------
 
-    def _ports_of(self, service: ComposeService) -> list[int]:
-        """Return the ports of a service that are known without `ports`."""
+    def _ports_of(self, service: ComposeService) -> list[str]:
+        """Return the ports of a service that are known without `ports`, as `expose` writes them."""
         if service.name in self.known:
             return self.known[service.name]
         spoken_of = [port for other in self.speakers[service.name] if other in self.services
                      for port in self.services[other].spoken.mentioned(self.networks.names(service.name, other))[1]]
         values = service.draft.values
-        found = [*service.exposed(), *spoken_of[:1 if not service.published else None],
-                 *compose_ports.of_words(values.get("labels", {}), values.get("env", {}))]
+        found = [*service.exposed(), *map(str, spoken_of[:1 if not service.published else None]),
+                 *map(str, compose_ports.of_words(values.get("labels", {}), values.get("env", {})))]
         if not found and not service.published:
-            found, why = compose_ports.of_health_check(service.test), "its health check asks"
-            if not found:
-                found, why = compose_ports.of_image(values["image"], self.ask)
-            if found:
+            asked, why = compose_ports.of_health_check(service.test), "its health check asks"
+            if not asked:
+                asked, why = compose_ports.of_image(values["image"], self.ask)
+            if asked:
+                found = list(map(str, asked))
                 service.draft.remark("expose", f"The port is the one that {why}.")
         self.known[service.name] = list(dict.fromkeys(found))
         return self.known[service.name]
@@ -263,14 +264,9 @@ class _Project:
         for name, service in self.services.items():
             known = self._ports_of(service)
             service.is_inside = not service.published and name not in self.roles
-            inside = dict.fromkeys([*(port.container for port in service.published if port.protocol == "tcp"), *known])
-            if name in self.roles:
-                continue
-            if inside and (service.is_inside or users[name]):
-                service.draft.values["expose"] = [str(port) for port in inside]
-            elif users[name]:
-                service.note(service.keys.get("ports", self.raw[name]), "ports", "other containers can't reach its ports of UDP "
-                             f"by its name; have them send to {BRIDGE}", Weight.LOSS)
+            inside = [*(port.inside for port in service.published if port.protocol in WOKEN_BY), *known]
+            if name not in self.roles and inside and (service.is_inside or users[name]):
+                service.draft.values["expose"] = list(dict.fromkeys(inside))
         for name, service in self.services.items():
             if name in self.roles:
                 continue
@@ -352,7 +348,7 @@ class _Project:
         others = [other for other in self.services.values()
                   if other.name in self.dependencies[service.name] or service.name in self.speakers[other.name]]
         hosts = [f"{name}:host-gateway" for other in others for name in self.networks.names(other.name, service.name)]
-        ports = [f'ports = ["{BRIDGE}:{port}:{port}"] in [container.{other.draft.name}]'
+        ports = [f'ports = ["{at_bridge(port)}"] in [container.{other.draft.name}]'
                  for other in others if not other.published for port in self._ports_of(other)]
         here = {volume.partition(":")[0] for volume in service.draft.values.get("volumes", ())}
         shared = sorted({volume.partition(":")[0] for other in self.services.values()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from ondemand_pkg.importing.attendance import Attendance
 from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.notes import Weight
-from ondemand_pkg.importing.ports import Published
+from ondemand_pkg.importing.ports import Published, short
 
 _UNTUNNELLED = "left out: in a network of its own its traffic would not go through {}"
 
@@ -18,7 +18,7 @@ _UNTUNNELLED = "left out: in a network of its own its traffic would not go throu
 class Namespaces:
     """The modes of all services of a project; ``left_out`` are services that can't be kept, each with the reason."""
 
-    def __init__(self, services: Mapping[str, ComposeService], ports_of: Callable[[ComposeService], list[int]]) -> None:
+    def __init__(self, services: Mapping[str, ComposeService], ports_of: Callable[[ComposeService], list[str]]) -> None:
         self._services = services
         self._ports_of = ports_of
         self.left_out: dict[str, str] = {}
@@ -81,8 +81,8 @@ class Namespaces:
         if kind == "host":
             if not service.published and not self._ports_of(service):
                 return ""  # to be kept where it becomes a companion
-            known = service.published or [Published("", port, port) for port in self._ports_of(service)]
-            service.published = [Published("", port.listen, port.container, port.protocol) for port in known]
+            known = service.published or [port for text in self._ports_of(service) for port in short(text)]
+            service.published = [Published("", port.listen or port.container, port.container, port.protocol) for port in known]
             service.note(value, what, "it gets a network of its own, as systemd listens on its ports: it neither sees the host's "
                          "interfaces nor broadcasts, and is reached on the listed ports alone", Weight.LOSS)
         else:
@@ -92,10 +92,10 @@ class Namespaces:
     def _behind(self, target: str, members: list[ComposeService]) -> None:
         """Give those behind a gateway its network, and their ports, of which the gateway publishes some."""
         gateway = self._services[target]
-        ports = {member.name: [*dict.fromkeys([*(port.container for port in member.published), *self._ports_of(member)])]
+        ports = {member.name: [*dict.fromkeys([*(port.inside for port in member.published), *self._ports_of(member)])]
                  for member in members}
         theirs = {port for found in ports.values() for port in found}
-        own = [port for port in gateway.published if port.container not in theirs]
+        own = [port for port in gateway.published if port.inside not in theirs]
         of_gateway = self._ports_of(gateway)
         of_gateway[:] = [port for port in of_gateway if port not in theirs]
         reached = tuple(name for name, found in ports.items() if found)
@@ -108,7 +108,7 @@ class Namespaces:
             self.left_out |= {name: _UNTUNNELLED.format(target) + ", which has no port that could wake it" for name in ports}
             return
         for member in members:
-            found = [port for port in gateway.published if port.container in ports[member.name]]
+            found = [port for port in gateway.published if port.inside in ports[member.name]]
             member.published = found or member.published
             member.draft.values["network_of"] = gateway.draft.name
             if found:

@@ -13,7 +13,7 @@ from ondemand_pkg.importing import compose_merge
 from ondemand_pkg.importing.compose_file import EMPTY, ComposeFile
 from ondemand_pkg.importing.compose_service import ComposeService
 from ondemand_pkg.importing.notes import Note, Weight
-from ondemand_pkg.importing.ports import BRIDGE
+from ondemand_pkg.importing.ports import BRIDGE, at_bridge
 from ondemand_pkg.importing.yaml_lines import Located
 
 DEFAULT = "default"
@@ -118,10 +118,11 @@ def lost(networks: Networks, services: Mapping[str, ComposeService], path: str) 
                          "firewall can narrow that. Nobody outside the host reaches what it exposes", Weight.LOSS)
         external = [network for network in networks.of(name) if networks.is_external(network)]
         if external:
-            port = service.draft.values.get("expose", ["PORT"])[0]
+            inside = service.draft.values.get("expose", ())
+            port = at_bridge(inside[0]) if inside else f"{BRIDGE}:PORT:PORT"
             service.note(located, f"networks {', '.join(external)}",
                          f"containers of other projects in it reach {name} no more: packages do by "
-                         f"links = [\"{service.draft.name}\"]; others where ports has \"{BRIDGE}:{port}:{port}\" and they "
+                         f"links = [\"{service.draft.name}\"]; others where ports has \"{port}\" and they "
                          f"extra_hosts: ['{name}:host-gateway']",
                          Weight.LOSS)
     apart = [pair for pair in networks.separated() if pair[0] in services and pair[1] in services]

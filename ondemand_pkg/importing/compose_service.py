@@ -342,13 +342,13 @@ class ComposeService:
 
     # --- what needs the other services -----------------------------------------------------------------------------
 
-    def exposed(self) -> Iterator[int]:
+    def exposed(self) -> Iterator[str]:
         """Yield the ports of `expose`."""
         value = self.keys.get("expose")
         if value is not None and value.value is not None:
             for text, item in self.scope.items(value):
                 try:
-                    yield from (port.container for port in ports.short(text) if port.protocol == "tcp")
+                    yield from (port.inside for port in ports.short(text) if port.protocol in ports.WOKEN_BY)
                 except ValueError as error:
                     self.note(item, "expose", str(error))
 

@@ -43,6 +43,11 @@ class Published:
         both = f"{self.listen or self.container}:{self.container}" + ("" if self.protocol == "tcp" else f"/{self.protocol}")
         return f"{host}:{both}" if host else both
 
+    @property
+    def inside(self) -> str:
+        """The container's port, as `expose` writes it."""
+        return str(self.container) if self.protocol == "tcp" else f"{self.container}/{self.protocol}"
+
 
 def of(item: Located) -> list[Published]:
     """Return the ports of an item of `ports`, in either syntax; raises ValueError."""
@@ -65,10 +70,16 @@ def long(host: str, published: str, target: str, protocol: str) -> list[Publishe
     return list(_pairs(host.strip("[]"), published, target, protocol, f"{published}:{target}"))
 
 
+def at_bridge(inside: str) -> str:
+    """Return the item of `ports` that forwards a port to the container's under the same number, for containers of the bridge."""
+    port, = short(inside)
+    return str(Published(BRIDGE, None, port.container, port.protocol))
+
+
 def inside(values: Mapping[str, Any]) -> list[str]:
-    """Return the TCP ports on which a container listens for others, each once."""
-    published = [str(port).rpartition(":")[2].removesuffix("/tcp") for port in values.get("ports", ())]
-    return list(dict.fromkeys([*(port for port in published if not port.endswith("/udp")), *values.get("expose", ())]))
+    """Return the ports on which a container listens for others, each once."""
+    published = (str(port).rpartition(":")[2].removesuffix("/tcp") for port in values.get("ports", ()))
+    return list(dict.fromkeys([*published, *values.get("expose", ())]))
 
 
 def settle_readiness(values: dict[str, Any]) -> str:
@@ -77,8 +88,8 @@ def settle_readiness(values: dict[str, Any]) -> str:
     One port of several is enough: some may stay silent for ever.  One of UDP ports alone is ready once it is started.
     """
     ready = values.get("ready", {"tcp": True})
-    found = inside(values)
-    if ready == "started" or not isinstance(ready, dict) or ready.get("tcp") is not True or not (found or values.get("ports")):
+    found = [port for port in inside(values) if not port.endswith("/udp")]
+    if ready == "started" or not isinstance(ready, dict) or ready.get("tcp") is not True or not inside(values):
         return ""
     if not found:
         values["ready"] = "started"

@@ -53,7 +53,7 @@ class RunOptions:
     container: Callable[[str], str] = lambda name: f"ondemand-{name}"
     network: str = ""
     unwoken: list[str] = field(default_factory=list)
-    exposed: list[int] = field(default_factory=list)
+    exposed: list[str] = field(default_factory=list)
     _health: dict[str, tuple[str, Source]] = field(default_factory=dict)
     _read_only_tmpfs: bool = True
 
@@ -120,7 +120,7 @@ class RunOptions:
             self.draft.note(self.draft.name, "network host", "with the host's network, published ports have no meaning: the "
                                                              "server listens by itself")
         if "ports" not in values and self.exposed and not self.network:
-            values["expose"] = [str(port) for port in dict.fromkeys(self.exposed)]
+            values["expose"] = list(dict.fromkeys(self.exposed))
 
     # --- keys that are keys of the declaration too -------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class RunOptions:
 
     def _expose(self, value: str, source: Source) -> None:
         try:
-            self.exposed += [port.container for port in ports.short(value.lower()) if port.protocol == "tcp"]
+            self.exposed += [port.inside for port in ports.short(value.lower()) if port.protocol in ports.WOKEN_BY]
         except ValueError as error:
             self.note(source, str(error))
 

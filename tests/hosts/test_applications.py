@@ -15,13 +15,21 @@ from .machine import Machine, fresh
 from .managers import Manager
 from .roots import ENDS
 
-# Answers on every port of $PORTS with its name, and in brackets what each NAME:PORT of its arguments answers.
+# Answers on every port of $PORTS with its name, and in brackets what each NAME:PORT of its arguments answers; on the port $UDP,
+# with its name behind the datagram that came.
 PROGRAM = r"""
 import os, resource, signal, socket, sys, threading
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 def ask(place):
+    if place.startswith("udp:"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.settimeout(60)
+            _, host, port = place.split(":")
+            peer.connect((host, int(port)))
+            peer.send(b"for ")
+            return peer.recv(512).decode()
     with socket.create_connection(place.split(":"), timeout=60) as peer:
         peer.sendall(b"GET /last HTTP/1.0\r\n\r\n")
         return peer.makefile("rb").read().decode().split("\r\n\r\n")[1]
@@ -34,15 +42,24 @@ def answer(connection):
 def serve(listener):
     while True:
         threading.Thread(target=answer, args=listener.accept()[:1]).start()
+def echo(listener):
+    while True:
+        data, peer = listener.recvfrom(512)
+        listener.sendto(data + os.environ["NAME"].encode(), peer)
 pool = os.environ.get("POOL") and socket.create_connection(os.environ["POOL"].split(":"), timeout=60)
 for port in os.environ.get("PORTS", "80").split():
     threading.Thread(target=serve, args=(socket.create_server(("", int(port)), backlog=4096),)).start()
+if os.environ.get("UDP"):
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.bind(("", int(os.environ["UDP"])))
+    threading.Thread(target=echo, args=(listener,)).start()
 """
 
 
-def container(name: str, *asks: str, ports: str = "80", rest: str = "", pool: str = "") -> str:
+def container(name: str, *asks: str, ports: str = "80", rest: str = "", pool: str = "", udp: str = "") -> str:
     command = ", ".join(f'"{place}"' for place in asks)
-    return (f'[container.{name}]\nimage = "servers:1"\nenv = {{ NAME = "{name}", PORTS = "{ports}", POOL = "{pool}" }}\n'
+    return (f'[container.{name}]\nimage = "servers:1"\nenv = {{ NAME = "{name}", PORTS = "{ports}", POOL = "{pool}", '
+            f'UDP = "{udp}" }}\n'
             f"command = [\"-c\", '''{PROGRAM}''', {command}]\n{rest}\n")
 
 
@@ -54,14 +71,17 @@ SHOP = '[package]\nversion = "1"\n' + "".join([
     container("db", rest='expose = ["80"]\naliases = ["database"]\nidle = "2s"'),
     container("cache", rest='expose = ["80"]\nports = ["127.0.0.1:8081:80"]'),
     container("unused", rest='expose = ["80"]\nlinks = ["web"]'),
+    container("asks", "udp:names:53", rest='expose = ["80"]\nlinks = ["names"]'),
+    container("names", ports="", udp="53", rest='expose = ["53/udp"]\nidle = "2s"\n'
+              'ready = { udp = { send = "20", expect = "206e616d6573" } }'),
     container("pools", pool="db:80", rest='expose = ["80"]\nlinks = ["db"]'),
     '[stack.shop]\n'])
-NAMES = ("web", "api", "db", "cache", "unused", "pools")
+NAMES = ("web", "api", "db", "cache", "unused", "asks", "names", "pools")
 WHOLE = "web(api cache web)"
 LEFT = "ls /run/netns; ip -brief link show type veth; ip route show 198.18.0.0/15"  # what the network consists of
 
 
-@pytest.fixture(scope="module", params=ENDS)
+@pytest.fixture(scope="module", params=[*ENDS, "trixie+podman"])
 def host(request: pytest.FixtureRequest) -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh(request.param) as machine:
@@ -101,6 +121,12 @@ def test_a_connection_wakes_what_it_reaches_and_nothing_else(shop: Machine) -> N
     assert awake(shop) == {"api", "db"}
 
 
+def test_a_datagram_from_a_container_wakes_what_it_reaches(shop: Machine) -> None:
+    asleep(shop)
+    assert ask(shop, f"http://{layout.shared_address('asks')}/") == "asks(for names)"
+    shop.sh("until [ \"$(docker ps --format '{{.Names}}')\" = ondemand-asks ]; do sleep 0.1; done", timeout=60)
+
+
 def test_what_nobody_uses_sleeps_again(shop: Machine) -> None:
     asleep(shop)
     assert ask(shop, f"http://{layout.shared_address('db')}/") == "db"
@@ -129,17 +155,19 @@ def test_nobody_outside_reaches_or_wakes_anything_whatever_is_routed(shop: Machi
         ip -n outside address add 203.0.113.2/24 dev eth0; ip -n outside link set eth0 up
         ip -n outside route add default via 203.0.113.1
         sysctl -qw net.ipv4.ip_forward=1
-        iptables -I FORWARD -j ACCEPT; iptables -I DOCKER-USER -j ACCEPT""")
+        ! iptables -nL DOCKER-USER || { iptables -I FORWARD -j ACCEPT; iptables -I DOCKER-USER -j ACCEPT; }""")
     try:
         for name in NAMES:
             for port in (80, 8080):
                 url = f"http://{layout.shared_address(name)}:{port}/"
                 done = shop.run("ip", "netns", "exec", "outside", "curl", "-sS", "--max-time", "1", url, check=False)
                 assert done.returncode != 0, url
+        ask_by_udp = f"echo for | timeout 1 nc -u {layout.shared_address('names')} 53"
+        assert shop.run("ip", "netns", "exec", "outside", "sh", "-c", ask_by_udp, check=False).stdout == ""
         assert awake(shop) == set()
         assert shop.run("ip", "netns", "exec", "outside", "curl", "-sS", "http://203.0.113.1:8080/").stdout == WHOLE
     finally:
-        shop.sh("ip netns delete outside; iptables -D FORWARD -j ACCEPT; iptables -D DOCKER-USER -j ACCEPT")
+        shop.sh("ip netns delete outside; ! iptables -D DOCKER-USER -j ACCEPT || iptables -D FORWARD -j ACCEPT")
 
 
 def test_an_upgrade_that_changes_nothing_leaves_the_sockets_and_what_is_awake(shop: Machine, tmp_path: Path) -> None:
@@ -189,7 +217,7 @@ def test_after_a_reboot_everything_is_as_before(shop: Machine) -> None:
 
 
 def test_the_network_goes_with_the_last_package(shop: Machine) -> None:
-    shop.sh("apt-get -y purge ondemand-web ondemand-api ondemand-db ondemand-unused ondemand-pools")
+    shop.sh("apt-get -y purge ondemand-web ondemand-api ondemand-db ondemand-unused ondemand-asks ondemand-names ondemand-pools")
     assert ask(shop, f"http://{layout.shared_address('cache')}/") == "cache"
     shop.sh("apt-get -y purge ondemand-cache")
     assert shop.sh(LEFT + "; ls -A /run/ondemand; systemctl list-units --all --plain --no-legend 'ondemand*'", check=False) == ""

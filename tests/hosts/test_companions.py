@@ -76,7 +76,7 @@ def packages(directory: Path, text: str = SHOP, kind: str = "deb") -> list[Path]
     return [path for key, path in built(directory, text).items() if key.startswith(f"{kind}/")]
 
 
-@pytest.fixture(scope="module", params=["bullseye", "forky"])
+@pytest.fixture(scope="module", params=["bullseye", "forky", "trixie+podman"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need(*TOOLS, root=True)
     with fresh(request.param) as machine:

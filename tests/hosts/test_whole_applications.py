@@ -20,17 +20,18 @@ OF_NOTES = {"notes-web", "notes-app", "notes-worker", "notes-db", "notes-cache"}
 NOTES, BLOG = "http://127.0.0.1:8080", "http://127.0.0.1:8081"
 
 
-@pytest.fixture(scope="module")
-def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
+@pytest.fixture(scope="module", params=[("bookworm", "deb"), ("trixie+podman", "rpm")], ids=["bookworm-deb", "podman-rpm"])
+def manager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
     """Yield a host on which all applications are installed, each by the name of its stack."""
     need(*TOOLS, root=True)
-    with fresh("bookworm") as machine:
+    suite, kind = request.param
+    with fresh(suite) as machine:
         machine.import_image("applications:1")
         machine.sh("mkdir /srv/applications")
         for path in APPLICATIONS.iterdir():
             if path.suffix in (".py", ".php", ".conf"):
                 machine.write(f"/srv/applications/{path.name}", path.read_text(encoding="utf-8"))
-        manager = Manager(machine, "deb")
+        manager = Manager(machine, kind)
         manager.install(*packages(tmp_path_factory.mktemp("site"), SITE, manager.kind))
         yield manager
 

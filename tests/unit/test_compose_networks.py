@@ -111,6 +111,17 @@ def test_a_port_is_known_from_one_place_or_not_at_all(tmp_path: Path, keys: str,
         assert found["x"]["expose"] == [str(port)] and "ports" not in found["x"]
 
 
+def test_ports_of_datagrams_are_exposed_to_those_that_use_them(tmp_path: Path) -> None:
+    found, notes = project(tmp_path, """services:
+  web: {image: "w:1", ports: ["80:80"], depends_on: [names, logs]}
+  names: {image: "n:1", ports: ["53:53/udp", "53:53/tcp"]}
+  logs: {image: "l:1", expose: ["514/udp"]}
+""")
+    assert (found["names"]["expose"], found["logs"]["expose"]) == (["53/udp", "53"], ["514/udp"])
+    assert found["logs"]["ready"] == "started"
+    assert found["web"]["links"] == ["names", "logs"] and not [note for note in notes if "UDP ports" in str(note)]
+
+
 def test_the_engine_is_asked_what_an_image_exposes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

@@ -297,8 +297,8 @@ ANSWERS = 'ready = { udp = { send = "ff", expect = "" } }\n'
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    (UDP, 'ready: missing; its default "tcp" connects to a TCP port, and all of ports are of UDP; write ready = { udp = '),
-    (UDP + 'ready = "tcp"\n', 'ready: "tcp" connects to a TCP port, and all of ports are of UDP; write ready = { udp = '),
+    (UDP, 'ready: missing; its default "tcp" connects to a TCP port, and all of its ports are of UDP; write ready = { udp = '),
+    (UDP + 'ready = "tcp"\n', 'ready: "tcp" connects to a TCP port, and all of its ports are of UDP; write ready = { udp = '),
     (UDP + 'ready = { http = "/" }\n', 'ready: "http" connects to a TCP port'),
     (UDP + ANSWERS + 'proxy_protocol = "v2"\n', "proxy_protocol: it is for connections"),
     (UDP + ANSWERS + 'proxy = "systemd-socket-proxyd"\n', 'proxy: "systemd-socket-proxyd" supports one TCP address'),
@@ -308,8 +308,8 @@ ANSWERS = 'ready = { udp = { send = "ff", expect = "" } }\n'
     (UDP + 'ready = { udp = { send = "ff", wait = 1 } }\n', "ready.udp.wait: found 1; unknown key; allowed: send, expect"),
     (UDP + 'ready = { udp = "ff" }\n', "a table { send ="),
     (UDP + ANSWERS + "udp_timeout = 5\n", "time span"),
-    (SMALLEST + ANSWERS, "ready: none of ports is of UDP"),
-    (SMALLEST + 'udp_timeout = "5min"\n', "udp_timeout: none of ports is of UDP"),
+    (SMALLEST + ANSWERS, "ready: none of its ports is of UDP"),
+    (SMALLEST + 'udp_timeout = "5min"\n', "udp_timeout: none of its ports is of UDP"),
     (UDP + ANSWERS + SMALLEST.replace("nginx]", "b]").replace("80:80", "127.0.0.1:53:5/udp") + ANSWERS,
      'already listens on "53/udp"')])
 def test_what_datagrams_need_and_what_excludes_them_is_told(tmp_path: Path, text: str, told: str) -> None:

@@ -310,7 +310,8 @@ def test_the_declaration_is_told_as_it_was_written(tmp_path: Path) -> None:
     (PORTS + 'health = { path = "/x", status = 204, body = "y" }\n', "an answer with status 204 has no body; leave body out"),
     (PORTS + 'health = { path = "/x", body = "a\\nb" }\n', "container.web.health.body: found"),
     (PORTS + 'health = { path = "/x", code = 1 }\n', "container.web.health.code: .*unknown key; allowed: path, status, body"),
-    ('ports = ["53:53/udp"]\nready = "started"\n' + HEALTH, "health: it answers requests of HTTP, and all of ports are of UDP"),
+    ('ports = ["53:53/udp"]\nready = "started"\n' + HEALTH, "health: it answers requests of HTTP, and all of its ports are "
+     "of UDP"),
     (PORTS + HEALTH + 'proxy = "systemd-socket-proxyd"\n', "proxy: \"systemd-socket-proxyd\" does not support 'health'"),
     ('companion_of = ["db"]\n' + HEALTH, "health: nothing connects to a companion"),
     ('task = true\nbefore = ["db"]\n' + HEALTH, "health: a task runs to its end")])

@@ -40,12 +40,10 @@ def faults(directory: Path, text: str) -> list[str]:
      'expose = ["8080"] for other containers alone, or companion_of = ["web"] where nothing connects to it'),
     (WEB + "expose = [80]\n", 'a.toml:5: container.web.expose[0]: found 80; expected a string, not an integer; write "80"'),
     (WEB + 'expose = ["80", "80/tcp"]\n', 'a.toml:5: container.web.expose[1]: found "80"; it is exposed already; leave it out'),
-    (WEB + 'expose = ["53/udp"]\n', 'a.toml:5: container.web.expose[0]: found "53/udp"; UDP between containers is not '
-     'supported yet; allowed: '
-     '"PORT", '
-     'such as "8080": a TCP port of the container'),
-    (WEB + 'expose = ["0"]\n', 'a.toml:5: container.web.expose[0]: found "0"; allowed: "PORT", such as "8080": a TCP port of the '
-     "container"),
+    (WEB + 'expose = ["53/sctp"]\n', 'a.toml:5: container.web.expose[0]: found "53/sctp"; allowed: "PORT", such as "8080", or '
+     '"PORT/udp": a port of the container'),
+    (WEB + 'expose = ["0"]\n', 'a.toml:5: container.web.expose[0]: found "0"; allowed: "PORT", such as "8080", or "PORT/udp": a '
+     "port of the container"),
     (WEB + 'aliases = ["w"]\n', 'a.toml:5: container.web.aliases: nothing is exposed to other containers; write expose = '
      '["8080"] too, '
      "or leave aliases out"),
@@ -153,6 +151,21 @@ def test_what_is_exposed_is_listened_on_in_a_network_of_its_own(tmp_path: Path, 
         assert of_containers is ("IPAddressAllow=169.254.77.1" in found[name])
         assert ("WantedBy=" in found[name]) is (name == container.socket_unit)
     assert (container.network_unit in found) is bool(container.expose)
+
+
+def test_a_port_of_datagrams_is_exposed_beside_one_of_connections_with_the_same_number(tmp_path: Path) -> None:
+    (container,) = declared(tmp_path, DB.replace('expose = ["5432"]', 'expose = ["53", "53/udp"]'))
+    found = units(container)[container.socket_unit]
+    assert f"ListenStream={container.shared_address}:53\nListenDatagram={container.shared_address}:53\n" in found
+    assert "PassPacketInfo=yes" in found and "/usr/libexec/ondemand-db/carriers/datagrams.py" in files(container)
+    assert units(container)[container.container_unit].count(" 53 53/udp\n") == 1
+    (container,) = declared(tmp_path, DB.replace('expose = ["5432"]', 'expose = ["53/udp"]\nready = "started"'))
+    assert "ListenStream" not in units(container)[container.socket_unit]
+
+
+def test_a_container_that_exposes_datagrams_alone_says_when_it_is_ready(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="container.db.ready: missing; its default .* all of its ports are of UDP"):
+        declared(tmp_path, DB.replace('expose = ["5432"]', 'expose = ["53/udp"]'))
 
 
 def test_allow_does_not_keep_other_containers_out(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_an_upgrade_leaves_a_relay_that_waits_for_data_its_door(tmp_path: Path, 
 @pytest.mark.parametrize(("text", "message"), [
     (PORTS + "wake_on = true\n", 'site.toml:5: container.web.wake_on: found true; expected "connection" or "data", or'),
     (PORTS + 'wake_on = "bytes"\n', 'site.toml:5: container.web.wake_on: found "bytes"; allowed: "connection" or "data"'),
-    (PORTS + 'wake_on = { datagrams = 3, within = "10s" }\n', "wake_on: it counts datagrams, and none of ports is of UDP"),
+    (PORTS + 'wake_on = { datagrams = 3, within = "10s" }\n', "wake_on: it counts datagrams, and none of its ports is of UDP"),
     ('ports = ["53:53/udp"]\nready = "started"\n' + DATA, "wake_on: a datagram is data in itself"),
     (PORTS + 'data_timeout = "5s"\n', 'site.toml:5: container.web.data_timeout: .*; leave it out, or write wake_on = "data" too'),
     (PORTS + DATA + "data_timeout = 5\n", "site.toml:6: container.web.data_timeout: found 5; expected a time span"),
