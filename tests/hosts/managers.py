@@ -44,6 +44,19 @@ class Manager:
         """Remove packages and everything of theirs."""
         return self._call("purge" if self.kind == "deb" else "remove", *names)
 
+    def mark_as_brought(self, pattern: str) -> None:
+        """Mark packages as those that another one has brought from a repository, where all were named."""
+        if self.kind == "deb":
+            self.machine.run("apt-mark", "auto", pattern)
+        else:
+            self._call("mark", "remove", pattern)
+
+    def purge_all(self, name: str) -> str:
+        """Remove a package, and those that it has brought, with everything of theirs."""
+        if self.kind == "rpm":
+            return self._call("remove", name)
+        return self._call("purge", name) + self._call("autoremove", "--purge")
+
     def clear(self, *names: str) -> None:
         """Leave the host without packages of these names, without containers and without volumes and their data."""
         for name in names:

@@ -171,8 +171,8 @@ def test_what_has_ended_in_a_failed_task_is_told_and_mended_by_the_next_version(
 
 def test_one_command_removes_the_application_and_leaves_its_data(manager: Manager) -> None:
     machine = manager.machine
-    # As those are marked that a repository brings: here all were named to apt.
-    machine.sh("apt-mark auto 'ondemand-notes-*'; apt-get -y purge ondemand-notes; apt-get -y autoremove --purge", timeout=200)
+    manager.mark_as_brought("ondemand-notes-*")
+    manager.purge_all("ondemand-notes")
     left = machine.sh("docker ps -a --format '{{.Names}}' | grep notes; ls /usr/lib/systemd/system | grep notes", check=False)
     assert left == ""
     assert "notes-db" in machine.run("docker", "volume", "ls", "-q").stdout
