@@ -16,6 +16,7 @@ from ondemand_host.stacks import Application, applications
 from ondemand_host.systemd import Record, Sleep, Unit, Unwoken
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 30.0  # seconds in which clients are rejected, as helpers/relay_life.py has it
+WAITING = "waiting for "  # how the status text of one begins that waits for another to sleep (helpers/exclusion.py)
 COMPANION_BACK_OFF = 1.0  # seconds until a companion that has ended is started again, as helpers/companions.py has it
 ASK_TIMEOUT = 1.0  # seconds in which a proxy answers with its numbers
 JOURNAL, IDLE, CONTAINERS = "journal", "idle_left", "containers"  # what a user may not be allowed to read
@@ -45,6 +46,7 @@ class Service(NamedTuple):
     ``given_back`` is how many bytes of memory one that sleeps has given back, None where that was not measured.
     ``unwoken`` tells of clients that woke nothing, by the field of the journal that has their count; empty: none, or not to be
     read.
+    ``waits_for`` is the service that excludes it and that is awake, until which it is not started; empty: none.
     ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
 
@@ -71,6 +73,7 @@ class Service(NamedTuple):
     last_sleep: "Optional[Sleep]" = None
     given_back: "Optional[int]" = None
     unwoken: "Mapping[str, Unwoken]" = {}
+    waits_for: "str" = ""
 
 
 class Survey(NamedTuple):
@@ -140,6 +143,7 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
         enabled=starter is None or starter.file_state.startswith("enabled"), schedule=package.schedule,
         without_proxy=state == "awake" and package.listens and proxy.active not in _RUNNING, stem=package.stem,
         version=package.version, companion_of=package.companion_of,
+        waits_for=container.status[len(WAITING):] if state == "starting" and container.status.startswith(WAITING) else "",
         task_before=package.task_before, last_sleep=sleeps[0] if sleeps else None,
         given_back=next((one.given_back for one in sleeps if one.given_back is not None), None) if state == "asleep" else None)
 

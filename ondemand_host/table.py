@@ -100,6 +100,9 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
                                   "the next connection tries again")
             text += ", in {} at the earliest".format(span(left)) if left > 0.5 else ""
         yield text
+    if service.waits_for:
+        yield ("waits until {0} sleeps, which excludes it; 'ondemand sleep {0}' says what keeps that awake".format(
+            service.waits_for))
     if service.state == "closed":
         yield ("its timer does not run although it is enabled; see 'systemctl status {}'".format(timer_of(service.name))
                if service.schedule else
@@ -167,6 +170,7 @@ def _object(service: "Service") -> "Dict[str, Any]":
         "state": service.state, "enabled": service.enabled,
         "without_proxy": service.without_proxy, "companion_of": list(service.companion_of),
         "task_before": list(service.task_before), "schedule": list(service.schedule),
+        "waits_for": service.waits_for or None,
         "ports": list(service.ports), "connections": service.connections,
         "dropped_datagrams": {"kernel": service.dropped[0], "relay": service.dropped[1]} if any(
             address.endswith(UDP) for address in service.ports) else None,

@@ -59,10 +59,13 @@ class Exclusion:
                                   other.name, self.others[other.name]))
             if not is_told:
                 is_told = True
+                notify("STATUS=waiting for {}".format(other.name))  # `ondemand status` reads it
                 say("waiting for {!r} to sleep: one of the two can be awake".format(other.name))
             other.ask()
             heed()
             time.sleep(LOOK)
+        if is_told:
+            notify("STATUS=")
         other.close()
 
     def release(self) -> "None":

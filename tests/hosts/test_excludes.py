@@ -119,6 +119,7 @@ def test_one_in_use_is_waited_for_and_all_clients_are_answered(host: Machine) ->
     clients = [begin(host, 8080) for _ in range(5)]
     host.sh("until journalctl -u ondemand-a-container | grep -q \"waiting for 'b' to sleep\"; do sleep 0.1; done")
     assert awake(host) == "b"
+    assert "StatusText=waiting for b\n" in host.sh("systemctl show --property=StatusText ondemand-a-container")
     host.sh("touch /srv/shared/go")
     assert said(user) == "b" and [said(client) for client in clients] == ["a"] * 5
     assert awake(host) == "a"

@@ -138,9 +138,12 @@ def test_one_that_is_awake_is_asked_to_sleep_until_it_does(host: Any, tmp_path: 
             server.close()
             heard.append("end")
 
+    told: list[str] = []
+    monkeypatch.setattr(host, "notify", told.append)
     turn = host.Exclusion({"b": 30.0}, "a")
     turn.hold(lambda: None if "end" in heard else serve())
     turn.release()
+    assert [text for text in told if text.startswith("STATUS=")] == ["STATUS=waiting for b", "STATUS="]
     assert heard.count(words.YIELD) == 2
 
 

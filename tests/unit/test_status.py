@@ -71,6 +71,11 @@ def test_a_service_that_was_started_without_its_proxy_is_said_to_stay_awake() ->
     assert "nothing measures its traffic and it stays awake" in said and "systemctl stop ondemand-web-container" in said
 
 
+def test_a_service_that_waits_for_one_that_excludes_it_says_for_which() -> None:
+    said = " ".join(line.strip() for line in shown(Service("a", "starting", (), 0, waits_for="b")))
+    assert "waits until b sleeps, which excludes it; 'ondemand sleep b'" in said
+
+
 def test_a_socket_that_listens_but_is_not_enabled_is_said_to_be_gone_after_the_next_boot() -> None:
     said = " ".join(line.strip() for line in shown(Service("web", "asleep", (), 0, enabled=False, stem="ondemand-web")))
     assert "after the next boot it does not listen" in said and "'systemctl enable ondemand-web.socket'" in said
@@ -127,7 +132,7 @@ def test_programs_get_stable_keys() -> None:
         {"name": "db", "version": None, "state": "failing", "ports": ["[::]:5432"], "connections": 0, "idle_left_s": None,
          "last_wake": None, "dropped_datagrams": None, "closed_without_data": None,
          "probes_answered": None, "refused": None, "too_few_datagrams": None,
-         "built_by": None, "enabled": True, "without_proxy": False,
+         "built_by": None, "enabled": True, "without_proxy": False, "waits_for": None,
              "companion_of": [], "task_before": [], "schedule": [],
              "last_sleep": None, "given_back_bytes": None, "wake_time": None, "failures": 7, "failures_in_a_row": 3,
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
@@ -139,7 +144,7 @@ def test_programs_get_stable_keys() -> None:
                        "ready_ms": 40, "first_byte_ms": 32, "total_ms": 274},
          "last_sleep": None, "given_back_bytes": None,
          "wake_time": {"p50_ms": 268, "p99_ms": 1310, "count": 41}, "failures": 0, "failures_in_a_row": 0, "last_failure": None,
-         "next_attempt": None, "built_by": "0.2.0", "enabled": True, "without_proxy": False,
+         "next_attempt": None, "built_by": "0.2.0", "enabled": True, "without_proxy": False, "waits_for": None,
              "companion_of": [], "task_before": [], "schedule": []}]}
 
 
