@@ -32,6 +32,7 @@ ASK = 5.0  # seconds after which it is asked again whether the workload is reach
 RECENT = 1.0  # seconds in which the answer comes
 MOST = 512  # clients that are let in at once
 LOOPBACK, LINKED = "lo\0", "ondemand\0"  # interfaces from which clients are the relay's; the other one is network.py's
+REFUSED = "the kernel refuses it ({}); Linux 5.12 and newer with nf_tables can do it"
 RELAY_SERVES = "path = \"kernel\" is not possible: {}; the relay forwards all connections"
 
 
@@ -209,7 +210,7 @@ class Kernel:
             own = sorted({interface + "\0" for interface in map(interface_to, self.addresses) if interface})
             self.table = Table(UNITS, self.addresses, [LOOPBACK, LINKED, *forwarding.BRIDGES, *own])
         except (Failure, OSError) as error:
-            self.give_up(str(error) if isinstance(error, Failure) else "the kernel refuses it ({})".format(error.strerror))
+            self.give_up(str(error) if isinstance(error, Failure) else REFUSED.format(error.strerror))
         else:
             self.lost = self.traffic = self.fresh = 0
             self.is_suspected = False

@@ -98,7 +98,7 @@ import socket, sys
 host, port, count, source = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 for _ in range(count):
     try:
-        with socket.create_connection((host, port), 30, (source, 0)) as client:
+        with socket.create_connection((host, port), float(sys.argv[5]), (source, 0)) as client:
             print(client.makefile().readline().strip())
     except OSError as error:
         print(type(error).__name__)
@@ -151,10 +151,11 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield machine
 
 
-def ask(site: Machine, port: int, count: int = 1, source: str = CLIENT) -> list[str]:
+def ask(site: Machine, port: int, count: int = 1, source: str = CLIENT, timeout: float = 30) -> list[str]:
     """Connect from outside, one after the other; return what the clients were answered."""
     host = HOST6 if ":" in source else HOST
-    return site.run("ip", "netns", "exec", "outside", "python3", "-c", ASK, host, str(port), str(count), source).stdout.split()
+    return site.run("ip", "netns", "exec", "outside", "python3", "-c", ASK, host, str(port), str(count), source,
+                    str(timeout)).stdout.split()
 
 
 def held(site: Machine, port: int) -> subprocess.Popen[str]:
