@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import own_sockets
@@ -275,3 +279,47 @@ def test_the_question_is_asked_again_until_somebody_listens() -> None:
                 server.sendto(b"yes", server.recvfrom(10)[1])
             except BlockingIOError:
                 continue
+
+
+# The relay's modules, with a server and many clients one after the other: prints how many were answered and have a session, and
+# how many bytes of memory the process has.
+MANY = """
+import resource, socket, sys
+import own_sockets, relay
+from carriers import datagrams
+from carriers.ends import Listener
+from loop import Loop
+
+count = int(sys.argv[1])
+_, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+server, front = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+server.bind(("127.0.0.1", 0))
+front.bind(("127.0.0.1", 0))
+there = front.getsockname()
+loop = Loop()
+listener = Listener(own_sockets.listening_socket(front.detach()), server.getsockname()[1])
+carrier = datagrams.Datagrams(loop, [listener], 300.0)
+carrier.on_client = lambda client: None
+carrier.heed("accept")
+carrier.lead_to((socket.AF_INET, "127.0.0.1"))
+answered = 0
+for number in range(count):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind((f"127.0.1.{number // 2000}", 20000 + number % 2000))
+        client.sendto(bytes(100), there)
+        loop.turn(5)
+        server.sendto(*server.recvfrom(200))
+        loop.turn(5)
+        answered += client.recv(200) == bytes(100)
+pages = int(open("/proc/self/statm").read().split()[1])
+print(answered, carrier.connections(), pages * resource.getpagesize(), files)
+"""
+
+
+def test_twenty_thousand_clients_have_sessions_within_100_mib() -> None:
+    program = [sys.executable, "-c", MANY, str(helper.MOST_SESSIONS)]
+    said = subprocess.run(program, env={**os.environ, "PYTHONPATH": str(Path(helper.__file__).parents[1])}, check=True,
+                          capture_output=True, text=True).stdout
+    answered, sessions, size, files = map(int, said.split())
+    assert answered == 20000 and sessions >= min(20000, files - 20) and size < 100 * 1024 * 1024, said
