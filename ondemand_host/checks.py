@@ -50,7 +50,7 @@ def listening(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Troub
     elif not is_enabled:
         yield Trouble(ERROR, "{} is disabled, so clients are refused".format(name), "systemctl enable --now {}".format(name))
     else:
-        why = _last_line(_said([os.path.join(package.helpers, "addresses"), name]))
+        why = _last_line(said([os.path.join(package.helpers, "addresses"), name]))
         yield Trouble(ERROR, "{} does not listen although it is enabled ({}), so clients are refused{}".format(
             name, unit.result if unit.result != "success" else unit.active, ": " + why if why else ""),
             "systemctl restart {0}; journalctl --unit {0}".format(name))
@@ -86,21 +86,27 @@ def unit_files(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trou
             yield Trouble(ERROR, "systemd has no usable unit {} ({})".format(name, unit.load),
                           "systemctl daemon-reload, and if that does not help, install the package again")
             continue
-        if unit.is_outdated:
-            yield Trouble(WARNING, "{} has changed since systemd read it; the next wake uses the old one".format(name),
-                          "systemctl daemon-reload")
-        if unit.fragment and not unit.fragment.startswith((UNITS + "/", "/lib/systemd/system/")):
-            yield Trouble(WARNING, "{} replaces the package's unit, so upgrades of the package do not reach it".format(
-                unit.fragment), "rm {} && systemctl daemon-reload; put changes into a drop-in (systemctl edit {})".format(
-                    unit.fragment, name))
-        for path in unit.drop_ins:
-            changed = sorted(set(_settings(path)) & set(_VITAL))
-            if changed:
-                yield Trouble(WARNING, "{} changes {}, which the helpers rely on".format(
-                    path, ", ".join(key + "=" for key in changed)), "remove the line, then systemctl daemon-reload")
-    for line in _said(["systemd-analyze", "verify", "--man=no"] + list(names)).splitlines():
+        for trouble in unit_file(package, name, unit):
+            yield trouble
+    for line in said(["systemd-analyze", "verify", "--man=no"] + list(names)).splitlines():
         if package.stem in line and "is not executable" in line:
             yield Trouble(ERROR, "{}; the next wake fails".format(line.strip()), "install the package again")
+
+
+def unit_file(package: "Installed", name: "str", unit: "Unit") -> "Iterator[Trouble]":
+    """Check that systemd has a unit as the package brought it, and that nothing vital is overridden."""
+    if unit.is_outdated:
+        yield Trouble(WARNING, "{} has changed since systemd read it; the next wake uses the old one".format(name),
+                      "systemctl daemon-reload")
+    if unit.fragment and not unit.fragment.startswith((UNITS + "/", "/lib/systemd/system/")):
+        yield Trouble(WARNING, "{} replaces the package's unit, so upgrades of the package do not reach it".format(
+            unit.fragment), "rm {} && systemctl daemon-reload; put changes into a drop-in (systemctl edit {})".format(
+                unit.fragment, name))
+    for path in unit.drop_ins:
+        changed = sorted(set(_settings(path)) & set(_VITAL))
+        if changed:
+            yield Trouble(WARNING, "{} changes {}, which the helpers rely on".format(
+                path, ", ".join(key + "=" for key in changed)), "remove the line, then systemctl daemon-reload")
 
 
 def engine(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":
@@ -108,17 +114,17 @@ def engine(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]
     if package.unit:
         return
     docker = units.get(DOCKER, Unit())
-    if docker.load == "loaded" and docker.active == "inactive" and "docker" in _said(
+    if docker.load == "loaded" and docker.active == "inactive" and "docker" in said(
             ["systemctl", "show", "--property=Wants", "--", package.container]):
         yield Trouble(WARNING, "the Docker engine is not running; the next wake starts it, and what it has was not looked at",
                       "systemctl start docker")
         return
-    found, said = look(package)
+    found, told = look(package)
     if found is None:
-        yield Trouble(WARNING, "its helpers can't be asked what they see at the engine" + (": " + said if said else ""),
+        yield Trouble(WARNING, "its helpers can't be asked what they see at the engine" + (": " + told if told else ""),
                       "run as root; if that does not help, build the package again with a current ondemand-pkg")
         return
-    for line in said.splitlines():
+    for line in told.splitlines():
         yield Trouble(WARNING, line.partition(": ")[2] or line, "edit {}".format(package.environment_file))
     if not found["answers"]:
         yield Trouble(ERROR, "no {} engine answers on {}, so the next wake fails".format(found["engine"], found["place"]),
@@ -167,11 +173,11 @@ def look(package: "Installed") -> "Tuple[Optional[Dict[str, Any]], str]":
         return None, "the engine did not answer within {:g} s".format(LOOK_PATIENCE)
     except OSError as error:
         return None, "{}: {}".format(program, error.strerror)
-    said = done.stderr.decode("utf-8", "replace").strip()
+    told = done.stderr.decode("utf-8", "replace").strip()
     try:
-        return dict(json.loads(done.stdout.decode("utf-8"))), said
+        return dict(json.loads(done.stdout.decode("utf-8"))), told
     except (ValueError, TypeError):
-        return None, _last_line(said) or "exit status {}".format(done.returncode)
+        return None, _last_line(told) or "exit status {}".format(done.returncode)
 
 
 def adopted(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
@@ -302,7 +308,7 @@ def _settings(path: "str") -> "List[str]":
         return []
 
 
-def _said(argv: "Sequence[str]") -> "str":
+def said(argv: "Sequence[str]") -> "str":
     """Return all that a program says, nothing where it is not there or takes long."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

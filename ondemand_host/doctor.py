@@ -7,7 +7,7 @@ import os
 import textwrap
 from typing import List, NamedTuple, Sequence
 
-from ondemand_host import checks, systemd
+from ondemand_host import checks, checks_network, systemd
 from ondemand_host.checks import ERROR, Trouble
 from ondemand_host.engines import DOCKER
 from ondemand_host.places import chosen
@@ -29,8 +29,10 @@ def examine(wanted: "Sequence[str]") -> "List[Examined]":
     """Look at some services, or all, and at the host.  Raises HostError where one is not there, or no systemd."""
     systemd.require_systemd()
     packages, _ = chosen(wanted)
-    units = systemd.units([DOCKER] + [unit for one in packages for unit in (one.socket, one.proxy, one.container, one.timer)])
-    found = [Examined(one.name, [trouble for check in checks.OF_SERVICE for trouble in check(one, units)]) for one in packages]
+    units = systemd.units([DOCKER] + [unit for one in packages for unit in (
+        one.socket, one.proxy, one.container, one.timer) + one.kernel_units])
+    every = checks.OF_SERVICE + checks_network.OF_SERVICE
+    found = [Examined(one.name, [trouble for check in every for trouble in check(one, units)]) for one in packages]
     return [Examined(HOST, list(checks.of_host()))] + found
 
 

@@ -67,6 +67,12 @@ class Installed(NamedTuple):
         return timer_of(self.name)
 
     @property
+    def kernel_units(self) -> "Tuple[str, ...]":
+        """The socket and the service of what leads clients past the proxy, if the package has that."""
+        stem = "ondemand-kernel@" + self.name.replace("+", "_")
+        return (stem + ".socket", stem + ".service") if os.path.exists(os.path.join(self.helpers, "kernel")) else ()
+
+    @property
     def container(self) -> "str":
         """The unit that runs the container."""
         return self.stem + "-container.service"

@@ -47,6 +47,7 @@ class Service(NamedTuple):
     ``unwoken`` tells of clients that woke nothing, by the field of the journal that has their count; empty: none, or not to be
     read.
     ``waits_for`` is the service that excludes it and that is awake, until which it is not started; empty: none.
+    ``next_by_clock``: when the clock wakes it next, or runs a task, in seconds since the epoch.
     ``dropped`` is how many datagrams the kernel has dropped since it listens, and how many the proxy since the last wake.
     """
 
@@ -74,6 +75,7 @@ class Service(NamedTuple):
     given_back: "Optional[int]" = None
     unwoken: "Mapping[str, Unwoken]" = {}
     waits_for: "str" = ""
+    next_by_clock: "Optional[float]" = None
 
 
 class Survey(NamedTuple):
@@ -145,7 +147,8 @@ def _service(package: "Installed", units: "Dict[str, Unit]", counts: "Dict[str, 
         version=package.version, companion_of=package.companion_of,
         waits_for=container.status[len(WAITING):] if state == "starting" and container.status.startswith(WAITING) else "",
         task_before=package.task_before, last_sleep=sleeps[0] if sleeps else None,
-        given_back=next((one.given_back for one in sleeps if one.given_back is not None), None) if state == "asleep" else None)
+        given_back=next((one.given_back for one in sleeps if one.given_back is not None), None) if state == "asleep" else None,
+        next_by_clock=units.get(package.timer, Unit()).elapses)
 
 
 def state_of(listening: "Optional[Unit]", container: "Unit", failures_in_a_row: "int", is_running: "bool" = False) -> "str":

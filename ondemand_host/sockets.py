@@ -67,15 +67,35 @@ def connections(addresses: "Iterable[str]", net: "Path" = Path("/proc/net"),
 
 def drops(addresses: "Iterable[str]", net: "Path" = Path("/proc/net")) -> "int":
     """Return how many datagrams the kernel has dropped at some addresses, "[::]:53/udp", since they are listened on."""
-    wanted = {_parse(address[:-len(UDP)]) for address in addresses if address.endswith(UDP) and not address.startswith("/")}
-    count = 0
+    return sum(int(words[-1]) for found in _unconnected(addresses, net).values() for words in found)
+
+
+def shared(addresses: "Iterable[str]", net: "Path" = Path("/proc/net")) -> "List[str]":
+    """Return those addresses of datagrams, "[::]:53/udp", that more than one socket has."""
+    found = _unconnected(addresses, net)
+    anywhere = {"[::]": "0.0.0.0", "0.0.0.0": "[::]"}  # a socket of IPv6 that takes IPv4 too, and one of IPv4
+    twins = {}
+    for address in found:
+        host, _, port = address.rpartition(":")
+        twins[address] = "{}:{}".format(anywhere[host], port) if host in anywhere else address
+    others = _unconnected([twin for twin in twins.values() if twin not in found], net)
+    return sorted(address for address, sockets in found.items()
+                  if len(sockets) > 1 or (twins[address] != address and others.get(twins[address])))
+
+
+def _unconnected(addresses: "Iterable[str]", net: "Path") -> "Dict[str, List[List[str]]]":
+    """Return the words of the kernel's table of each socket that takes datagrams of everybody at some addresses."""
+    found: "Dict[str, List[List[str]]]" = {address: [] for address in addresses
+                                           if address.endswith(UDP) and not address.startswith("/")}
+    wanted = {_parse(address[:-len(UDP)]): address for address in found}
     for name, family in (("udp", socket.AF_INET), ("udp6", socket.AF_INET6)) if wanted else ():
         for line in _lines(net / name):
             words = line.split()
             host, _, port = words[1].partition(":")
-            if (family, _network_order(bytes.fromhex(host)), int(port, 16)) in wanted and words[3] == _UNCONNECTED:
-                count += int(words[-1])
-    return count
+            address = wanted.get((family, _network_order(bytes.fromhex(host)), int(port, 16)))
+            if address is not None and words[3] == _UNCONNECTED:
+                found[address].append(words)
+    return found
 
 
 def _parse(address: "str") -> "Union[Tuple[int, bytes, int], str]":

@@ -6,6 +6,7 @@ Knows the output of systemctl(1) and journalctl(1), and the fields that helpers/
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -20,7 +21,8 @@ UNWOKEN = {"79273ac236ad4839aa0af4a5889d14e4": "ONDEMAND_CLOSED", "0e66a06701624
 PHASES = ("queued", "engine_start", "ready", "first_byte")
 LOOK_BACK_DAYS = 30
 MOST_RECORDS = 10000  # that are read, the newest
-_PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,Result,NeedDaemonReload,FragmentPath,DropInPaths,Listen,StatusText"
+_PROPERTIES = ("Id,LoadState,ActiveState,UnitFileState,Result,NeedDaemonReload,FragmentPath,DropInPaths,Listen,StatusText,"
+               "NextElapseUSecRealtime")
 _FIELDS = ("MESSAGE_ID", "ONDEMAND_NAME", "ONDEMAND_CLIENT", "ONDEMAND_REASON", "ONDEMAND_TOTAL_MS", "ONDEMAND_HOW",
            "ONDEMAND_AWAKE_MS", "ONDEMAND_GIVEN_BACK_BYTES") + tuple(
     "ONDEMAND_{}_MS".format(phase.upper()) for phase in PHASES)
@@ -31,7 +33,7 @@ class Unit(NamedTuple):
     """A unit as `systemctl show` has it.
 
     ``listen`` holds the addresses of a socket unit, "[::]:80", "[::]:53/udp" or a path; ``status`` is what its main process says
-    of itself.
+    of itself; ``elapses`` when a timer does next, in seconds since the epoch.
     """
 
     active: "str" = "inactive"
@@ -43,6 +45,7 @@ class Unit(NamedTuple):
     is_outdated: "bool" = False  # its files have changed since systemd read them
     drop_ins: "Tuple[str, ...]" = ()
     fragment: "str" = ""  # the unit file
+    elapses: "Optional[float]" = None
 
 
 class Record(NamedTuple):
@@ -103,8 +106,18 @@ def parse_units(text: "str") -> "Dict[str, Unit]":
                 values.get("ActiveState", ""), values.get("UnitFileState", ""),
                 tuple(_address(value) for key, _, value in lines if key == "Listen"), values.get("StatusText", ""),
                 values.get("LoadState", "loaded"), values.get("Result", "success"), values.get("NeedDaemonReload") == "yes",
-                tuple(values.get("DropInPaths", "").split()), values.get("FragmentPath", ""))
+                tuple(values.get("DropInPaths", "").split()), values.get("FragmentPath", ""),
+                _moment(values.get("NextElapseUSecRealtime", "")))
     return found
+
+
+def _moment(text: "str") -> "Optional[float]":
+    """Return a time as systemctl prints it, "Mon 2026-11-30 07:45:00 CET", which is the host's own."""
+    words = text.split()
+    try:
+        return time.mktime(time.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S"))
+    except ValueError:
+        return None
 
 
 def _address(listen: "str") -> "str":

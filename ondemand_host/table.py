@@ -123,6 +123,8 @@ def _trouble(service: "Service", now: "float") -> "Iterator[str]":
 
 
 def _details(service: "Service") -> "Iterator[str]":
+    if service.next_by_clock is not None:
+        yield "{} next {}".format("runs" if service.schedule else "woken by the clock", moment(service.next_by_clock))
     if any(service.dropped):
         yield "datagrams dropped: {} by the kernel since it listens, {} by the relay since it runs".format(*service.dropped)
     if service.unwoken:
@@ -178,6 +180,7 @@ def _object(service: "Service") -> "Dict[str, Any]":
                  "time": moment(service.unwoken[field].time)} if field in service.unwoken else None
            for field, (key, _, _) in _UNWOKEN.items()},
         "idle_left_s": service.idle_left,
+        "next_by_clock": moment(service.next_by_clock) if service.next_by_clock is not None else None,
         "last_wake": dict(_of_record(wake), total_ms=wake.total, **{
             "{}_ms".format(phase): dict(wake.phases).get(phase) for phase in PHASES}) if wake else None,
         "last_sleep": {"time": moment(sleep.time), "how": sleep.how, "awake_s": sleep.awake,

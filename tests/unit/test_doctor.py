@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ondemand_host import checks, doctor, main, places, services, systemd
+from ondemand_host import checks, checks_network, doctor, main, places, services, sockets, systemd
 from ondemand_host.checks import ERROR, WARNING, Trouble
 from ondemand_host.places import Installed
 from ondemand_host.systemd import Unit
@@ -35,7 +35,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(systemd, "require_systemd", lambda: None)
     monkeypatch.setattr(systemd, "units", lambda names: {**WELL, "systemd-journald.service": Unit("active")})
     monkeypatch.setattr(systemd, "records", lambda names: [])
-    monkeypatch.setattr(checks, "_said", lambda argv: "")
+    monkeypatch.setattr(checks, "said", lambda argv: "")
     monkeypatch.setattr(checks, "look", lambda package: (SEEN, ""))
     yield tmp_path
 
@@ -74,7 +74,7 @@ def test_a_socket_that_does_not_listen_now_or_after_the_next_boot_is_found(
 
 
 def test_the_program_that_has_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_said", lambda argv: "ondemand-web: [::]:80 is used by nginx (process 12)\n")
+    monkeypatch.setattr(checks, "said", lambda argv: "ondemand-web: [::]:80 is used by nginx (process 12)\n")
     (one,) = found(checks.listening, with_unit("ondemand-web.socket", Unit("failed", "enabled", result="resources")))
     assert "is used by nginx (process 12)" in one.finding
 
@@ -134,7 +134,7 @@ def test_lines_of_the_administrators_file_that_are_ignored_are_said(monkeypatch:
 
 def test_an_engine_that_is_not_running_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "look", lambda package: pytest.fail("it was asked"))
-    monkeypatch.setattr(checks, "_said", lambda argv: "Wants=docker.service\n" if "show" in argv else "")
+    monkeypatch.setattr(checks, "said", lambda argv: "Wants=docker.service\n" if "show" in argv else "")
     (one,) = found(checks.engine, with_unit("docker.service", Unit("inactive")))
     assert "the next wake starts it" in one.finding
 
@@ -201,3 +201,62 @@ def test_the_timer_of_a_task_has_to_run(unit: Unit, severity: str, finding: str,
     assert trouble.severity == severity and finding in trouble.finding and trouble.remedy.startswith(remedy)
     assert list(checks.ticking(package, {package.timer: Unit("active", "enabled")})) == []
     assert list(checks.listening(package, {})) == [] == list(checks.ticking(places.Installed("c", "ondemand-c"), {}))
+
+
+# The way from the clients
+
+
+def test_another_socket_at_the_same_port_of_udp_is_found(tmp_path: Path) -> None:
+    line = " 1: {}:6987 {}:0000 07 00000000:00000000 00:00000000 00000000 0 0 {} 2 0000000000000000 0\n"
+    anywhere, six = "00000000", "0" * 32
+    (tmp_path / "udp").write_text("head\n" + line.format(anywhere, anywhere, 5))
+    (tmp_path / "udp6").write_text("head\n" + line.format(six, six, 6))
+    assert sockets.shared(["[::]:27015/udp", "[::]:80"], tmp_path) == ["[::]:27015/udp"]
+    (tmp_path / "udp").write_text("head\n")
+    assert sockets.shared(["[::]:27015/udp"], tmp_path) == []
+    (tmp_path / "udp6").write_text("head\n" + 2 * line.format(six, six, 6))
+    assert sockets.shared(["[::]:27015/udp"], tmp_path) == ["[::]:27015/udp"]
+
+
+def test_a_shared_port_is_said_with_what_shows_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "shared", lambda addresses: [one for one in addresses if one.endswith("/udp")])
+    (one,) = found(checks_network.sharing, with_unit("ondemand-web.socket", Unit("active", "enabled", ("[::]:53/udp",))))
+    assert "another socket has [::]:53/udp too" in one.finding and one.remedy.startswith("ss --udp")
+
+
+DOOR, HELPER = "ondemand-kernel@web.socket", "ondemand-kernel@web.service"
+
+
+@pytest.mark.parametrize(("name", "unit", "finding", "remedy"), [
+    (DOOR, Unit("active"), "", ""),
+    (DOOR, Unit("inactive"), f"{DOOR} does not listen, so the relay forwards all connections", f"systemctl start {DOOR}"),
+    (DOOR, Unit(load="masked"), f"{DOOR} is masked, so the relay", f"systemctl unmask {DOOR}"),
+    (HELPER, Unit(load="not-found"), f"{HELPER} is missing, so the relay", "systemctl daemon-reload"),
+    (HELPER, Unit(is_outdated=True), f"{HELPER} has changed since", "systemctl daemon-reload")])
+def test_what_keeps_the_kernel_from_leading_clients_is_found(
+    host: Path, name: str, unit: Unit, finding: str, remedy: str,
+) -> None:
+    units = {**WELL, DOOR: Unit("active"), HELPER: Unit(), name: unit}
+    assert found(checks_network.passing, units) == [], "the package has no such path"
+    (host / "libexec/ondemand-web/kernel").touch()
+    assert [(finding in one.finding, one.remedy.startswith(remedy)) for one in found(checks_network.passing, units)] == (
+        [(True, True)] if finding else [])
+
+
+def test_why_the_relay_forwards_all_since_the_last_wake_is_said(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host / "libexec/ondemand-web/kernel").touch()
+    units = {**WELL, DOOR: Unit("active"), HELPER: Unit("active")}
+    said = 'Started X.\npath = "kernel" is not possible: no nft; the relay forwards all connections\n'
+    monkeypatch.setattr(checks, "said", lambda argv: said)
+    (one,) = found(checks_network.passing, units)
+    assert "no nft" in one.finding and one.severity == WARNING
+    said += "Stopped X.\nStarted X.\n"
+    assert found(checks_network.passing, units) == []
+
+
+@pytest.mark.parametrize(("unit", "finding"), [
+    (None, ""), (Unit("active"), ""), (Unit("inactive"), "does not run, so the clock does not wake it"),
+    (Unit(load="masked"), "is masked, so the clock does not wake it"), (Unit(load="not-found"), "")])
+def test_a_timer_that_wakes_nothing_is_found(unit: Unit | None, finding: str) -> None:
+    units = WELL if unit is None else with_unit("ondemand-wake@web.timer", unit)
+    assert [finding in one.finding for one in found(checks_network.waking, units)] == ([True] if finding else [])

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import kernel
 import pytest
 import record
 import relay_life
 import words
+from carriers import kernel as past
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ondemand_host
 import ondemand_pkg
-from ondemand_host import lives, main, places, services, sockets, systemd, table
+from ondemand_host import checks_network, lives, main, places, services, sockets, systemd, table
 from ondemand_host.errors import HostError
 from ondemand_host.services import Service, Statistics, Survey, state_of
 from ondemand_host.systemd import Record, Sleep, Unit
@@ -130,6 +133,7 @@ def test_programs_get_stable_keys() -> None:
     found = json.loads(table.as_json(Survey((DB, WEB), ())))
     assert found == {"look_back_days": 30, "not_readable": [], "stacks": [], "services": [
         {"name": "db", "version": None, "state": "failing", "ports": ["[::]:5432"], "connections": 0, "idle_left_s": None,
+         "next_by_clock": None,
          "last_wake": None, "dropped_datagrams": None, "closed_without_data": None,
          "probes_answered": None, "refused": None, "too_few_datagrams": None,
          "built_by": None, "enabled": True, "without_proxy": False, "waits_for": None,
@@ -138,7 +142,7 @@ def test_programs_get_stable_keys() -> None:
          "last_failure": {"time": "1970-01-12T13:46:28Z", "client": "10.0.0.9", "reason": FAILURE.reason},
          "next_attempt": "1970-01-12T13:46:44Z"},
         {"name": "web", "version": "1.27-2", "state": "awake", "ports": ["[::]:80", "127.0.0.1:9000"], "connections": 3,
-         "idle_left_s": 500.0, "dropped_datagrams": None, "closed_without_data": None,
+         "idle_left_s": 500.0, "next_by_clock": None, "dropped_datagrams": None, "closed_without_data": None,
          "probes_answered": None, "refused": None, "too_few_datagrams": None,
          "last_wake": {"time": "1970-01-12T13:43:35Z", "client": "192.0.2.7", "queued_ms": 12, "engine_start_ms": 190,
                        "ready_ms": 40, "first_byte_ms": 32, "total_ms": 274},
@@ -169,6 +173,22 @@ def test_percentiles_are_numbers_that_were_there(numbers: list[int]) -> None:
 
 def test_without_wakes_there_are_no_percentiles() -> None:
     assert services.statistics([]) is None
+
+
+def test_the_moment_at_which_the_clock_wakes_a_service_next_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        units = systemd.parse_units("Id=x.timer\nNextElapseUSecRealtime=Mon 2026-11-30 07:45:00 CET\n\n"
+                                    "Id=y.timer\nNextElapseUSecRealtime=n/a\n\nId=z.service\nNextElapseUSecRealtime=\n")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [unit.elapses for unit in units.values()] == [1796021100.0, None, None]
+    one = WEB._replace(next_by_clock=1796021100.0)
+    assert "web: woken by the clock next 2026-11-30T06:45:00Z" in list(
+        table.lines(Survey((one,), ()), NOW, 200, True, lambda text, *_, **__: text))
+    assert json.loads(table.as_json(Survey((one,), ())))["services"][0]["next_by_clock"] == "2026-11-30T06:45:00Z"
 
 
 @given(st.integers(1, 60))
@@ -364,12 +384,18 @@ def test_watching_shows_the_table_again_until_ctrl_c(monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().out.count("NAME  STATE") == 3
 
 
-def test_names_and_paths_are_those_that_the_builder_gives() -> None:
+def test_names_and_paths_are_those_that_the_builder_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = Container("c++", "x:1", "1", (Port(TcpAddress(None, 80), 80),))
     package = places.Installed("c++", container.container_name)
     assert (package.socket, package.proxy, package.container, package.helpers, package.environment_file) == (
         container.socket_unit, container.proxy_unit, container.container_unit, container.libexec, container.environment_file)
     assert (places.PREFIX, places.UNITS, places.UNRECORDED) == (layout.PREFIX, layout.UNITS, UNRECORDED)
+    monkeypatch.setattr(places, "LIBEXEC", str(tmp_path))
+    assert package.timer == container.timer_unit and not package.kernel_units
+    (tmp_path / "ondemand-c++").mkdir()
+    (tmp_path / "ondemand-c++" / "kernel").touch()
+    assert package._replace().kernel_units == (container.kernel_socket_unit, container.kernel_unit)
+    assert checks_network.IMPOSSIBLE in kernel.RELAY_SERVES and checks_network.IMPOSSIBLE in past.IMPOSSIBLE
     assert ondemand_host.__version__ == ondemand_pkg.__version__
 
 

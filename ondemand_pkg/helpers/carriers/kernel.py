@@ -19,6 +19,7 @@ LONGEST = 1024  # bytes of a packet
 AGAIN = 5.0  # seconds after which the same client is told of again
 MOST = 4096  # clients that are remembered for that
 PATIENCE = 1000  # milliseconds for an answer
+IMPOSSIBLE = "path = \"kernel\" is not possible until the next wake ({}); the relay forwards all connections"
 RETRY = 5.0  # seconds until it is called again where it has ended
 
 
@@ -120,8 +121,7 @@ class Passing(Carrier):
             channel.close()
             if not self.was_told:
                 self.was_told = True
-                say("path = \"kernel\" is not possible until the next wake ({}); the relay forwards all connections".format(
-                    error.strerror))
+                say(IMPOSSIBLE.format(error.strerror))
             return
         channel.setblocking(False)
         self.channel = channel
