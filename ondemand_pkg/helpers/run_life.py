@@ -38,7 +38,8 @@ from run_states import (
 )
 from states import Machine
 
-BY_SIGNAL = (128 + 9, 128 + 15)  # the statuses of what was killed or stopped from outside
+KILLED = 128 + 9
+BY_SIGNAL = (KILLED, 128 + 15)  # the statuses of what was killed or stopped from outside
 STOP_RETRY = 1.0  # seconds after which an engine that does not stop a workload is asked again
 STEADY = 10.0  # seconds after which a workload that ends is not one that failed to start
 EXITED_EARLY = "the container exited{} before it was ready; {}"
@@ -122,6 +123,8 @@ class Life(Machine):
         The engine may have taken it along, or the container whose network it has.
         """
         was_asked = self.state in (STOPPING, FAILED)
+        if seen.status == KILLED and not was_asked:
+            seen.out_of_memory = self.engine.ran_out_of_memory(seen)
         failed = self.state == FAILED
         never_ready = self.ready_since is None
         steady = self.ready_since is not None and time.monotonic() - self.ready_since >= STEADY

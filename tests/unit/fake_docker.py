@@ -40,6 +40,7 @@ class FakeDocker(FakeEngine):
     def __init__(self, directory: Path) -> None:
         self.config: dict[str, Any] = {}  # of the container, beside the usual
         self.bodies: list[Any] = []  # of requests
+        self.is_late_about_memory = False  # it says after the end that the memory was at its limit
         self.log_driver = "json-file"  # of containers that are made without one
         self.log_options: list[str] = []  # of the container that was made last
         self.volumes: dict[str, dict[str, str]] = {}  # the options of each, by its name
@@ -92,6 +93,8 @@ class FakeDocker(FakeEngine):
             if kind == "containers" and verb == "attach":
                 self.hear("output")
                 return self.goes_on(connection, b"HTTP/1.1 200 OK\r\n\r\n", self.readers)
+            if kind == "events" and "oom" in query:  # a word that comes after the end
+                return self.tells_of_memory(connection)
             if kind == "events":
                 return self.goes_on(connection, b"HTTP/1.0 200 OK\r\n\r\n", self.attending)
             if kind == "exec" and verb == "start":
@@ -115,6 +118,12 @@ class FakeDocker(FakeEngine):
         self.hear("written_since_start")
         self.send_to(connection, self.logged(name))
         return False
+
+    def tells_of_memory(self, connection: socket.socket) -> None:
+        self.hear("events")
+        event = b'{"status":"oom","Type":"container","Action":"oom"}\n' if self.is_late_about_memory else b""
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + event)
+        connection.close()
 
     def logged(self, name: str) -> bytes:
         """Return the answer with what was written until now."""
@@ -194,7 +203,7 @@ class FakeDocker(FakeEngine):
                       "ExitCode": workload.status, "OOMKilled": workload.out_of_memory,
                       "StartedAt": started if workload.started else "0001-01-01T00:00:00Z"},
             "Config": {"Tty": False, "Labels": {"ondemand.spec": workload.specification}, **check, **self.config},
-            "HostConfig": {"NetworkMode": "host"},
+            "HostConfig": {"NetworkMode": "host", "Memory": workload.memory},
             "Mounts": [{"Type": "volume", "Name": name, "Destination": path} for name, path in workload.volumes]}
 
     def _commanded(self, argv: list[str], stdin: str) -> None:

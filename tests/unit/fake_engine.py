@@ -42,6 +42,7 @@ class Workload:
     is_spoilt: bool = False  # it can't be started any more
     status: int = 0
     out_of_memory: bool = False
+    memory: int = 0  # its limit
     started: float = 0.0
     life: str = ""
     written: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)

@@ -123,3 +123,16 @@ def test_the_images_own_check_is_run_as_the_engine_runs_it(
 def test_an_image_may_be_without_a_check(fake: FakeDocker, declared: dict[str, Any] | None) -> None:
     fake.config = {"Healthcheck": declared}
     assert fake.engine().own_check(NAME) is None
+
+
+@pytest.mark.parametrize(("limit", "is_late", "found"), [(1 << 20, True, True), (1 << 20, False, False), (0, True, False)])
+def test_an_engine_that_says_late_why_a_container_was_killed_is_asked_again_where_it_has_a_limit(
+    fake: FakeDocker, limit: int, is_late: bool, found: bool,
+) -> None:
+    fake.workload.memory, fake.is_late_about_memory = limit, is_late
+    fake.begin(NAME)
+    fake.exits(137)
+    seen = fake.engine().look(NAME)
+    assert seen is not None and not seen.out_of_memory
+    assert fake.engine().ran_out_of_memory(seen) is found
+    assert ("events" in fake.asked) is bool(limit)

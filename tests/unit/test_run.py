@@ -13,6 +13,7 @@ import control
 import outcome
 import pytest
 import run
+from fake_docker import FakeDocker
 from fake_engine import NAME
 from run_host import ENGINES, LISTENED_TO, Host, until
 
@@ -76,6 +77,22 @@ def test_a_container_that_ran_out_of_memory_is_reported(host: Host, capfd: pytes
     assert host.run(script) == 137
     assert "the container ran out of memory and was killed; raise 'memory'" in capfd.readouterr().err
     assert host.told == ["failed 1"]
+
+
+def test_a_container_that_ran_out_of_memory_is_reported_though_the_engine_learns_of_it_after_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:
+    engine = FakeDocker(tmp_path)
+    engine.workload.memory, engine.is_late_about_memory = 32 << 20, True
+    host = Host(engine, tmp_path, monkeypatch)
+
+    def script(client: Any) -> None:
+        until(client, "started")
+        engine.exits(137)
+
+    assert host.run(script) == 137
+    assert "the container ran out of memory and was killed; raise 'memory'" in capfd.readouterr().err
+    host.close()
 
 
 def test_what_waitport_waited_for_in_vain_is_told_at_once_with_the_last_words(

@@ -198,6 +198,10 @@ class Engine:
         """Return a process of this host in that run of a workload; None where there is none, or the engine does not tell."""
         return None
 
+    def ran_out_of_memory(self, seen: "Seen") -> "bool":
+        """Return whether a workload that was killed was so because its memory was at its limit, for what is heard of it late."""
+        return seen.out_of_memory
+
     def is_left(self) -> "bool":
         """Return whether the workload stays as it is though its service ends: a package that has adopted it is being removed."""
         return False

@@ -5,6 +5,7 @@ the socket to docker_api.py.  Few imports: a client is waiting while this module
 """
 
 import os
+import time
 
 from process import Failure, say, show
 
@@ -14,6 +15,8 @@ from engines.processes import descriptor_of_end, is_alive
 
 SOCKET = "/run/docker.sock"
 OF_CONTAINER = "/containers/{}"
+OF_MEMORY = "/events?filters=%7B%22container%22%3A%5B%22{}%22%5D%2C%22event%22%3A%5B%22oom%22%5D%7D&since={}&until={:.3f}"
+LATE_WORD = 1.0  # seconds within which the engine learns why the kernel has killed a container
 LABEL = "ondemand.spec"
 NEVER = "0001-01-01T"  # when the engine says that a container was started which never was
 PATIENCE = 30.0  # seconds within which a request must be answered that needs no longer, however busy the engine is
@@ -89,6 +92,16 @@ class Docker(Engine):
 
     def is_alive(self, life: "str") -> "bool":
         return is_alive(int(life))
+
+    def ran_out_of_memory(self, seen: "Seen") -> "bool":
+        """It learns of that beside the end, and may do so a moment later: its events are awaited where there is a limit."""
+        if seen.out_of_memory or not seen.known or not (seen.known.get("HostConfig") or {}).get("Memory"):
+            return seen.out_of_memory
+        target = OF_MEMORY.format(seen.identity, int(seen.started), time.time() + LATE_WORD)
+        try:
+            return b'"oom"' in self.api.ask("GET", target, PATIENCE)[1]
+        except EngineDown:
+            return False
 
     def process(self, life: "str") -> "Optional[int]":
         return int(life)
@@ -380,7 +393,6 @@ def began(text: "str") -> "float":
     if text.startswith(NEVER) or not text:
         return 0.0
     import calendar
-    import time
 
     fraction, east = text[19:].rstrip("Z").lstrip("."), 0
     for sign, side in (("+", 1), ("-", -1)):

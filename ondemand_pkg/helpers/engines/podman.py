@@ -64,6 +64,9 @@ class Podman(Docker):
             time.sleep(END_LOOK)
             seen = self.look(name, patience)
 
+    def ran_out_of_memory(self, seen: "Seen") -> "bool":
+        return seen.out_of_memory  # its monitor notes that before the end
+
     def presence(self) -> "Optional[Presence]":
         return None  # a container has a process of its own that stays with it
 
