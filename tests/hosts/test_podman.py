@@ -182,6 +182,22 @@ def test_a_container_that_was_removed_is_there_again_at_the_next_wake(host: Mach
     assert host.get() == "200"
 
 
+def test_exported_manifests_are_run_by_podman_kube_play(host: Machine, tmp_path: Path) -> None:
+    path = tmp_path / "exported.toml"
+    path.write_text('[container.exported]\nimage = "nginx:1.27"\nversion = "1"\nports = ["80:80"]\n'
+                    'volumes = ["pages:/srv/pages"]\nenv = { GREETING = "hello" }\n'
+                    'cap_drop = ["NET_RAW"]\nready = { http = "/" }\n')
+    manifests = CliRunner().invoke(cli, ["export", "--to", "kubernetes", str(path)])
+    assert manifests.exit_code == 0, manifests.output
+    host.write("/root/exported.yaml", manifests.stdout)
+    host.sh("podman kube play --publish 127.0.0.1:8090:80 /root/exported.yaml")
+    host.sh("until curl -sSf http://127.0.0.1:8090/ | grep -q 'Welcome to nginx'; do sleep 0.1; done", timeout=30)
+    (name,) = host.sh("podman ps --format '{{.Names}}' --filter name=exported | grep -v infra").split()
+    told = host.sh(f"podman exec {name} sh -c 'echo $GREETING; grep -c /srv/pages /proc/self/mounts'")
+    assert told == "hello\n1\n"
+    host.sh("podman kube down --force /root/exported.yaml")
+
+
 def test_it_listens_and_wakes_after_a_reboot(host: Machine) -> None:
     host.reboot()
     assert host.get() == "200" and host.get("http://127.0.0.1:82") == "200"
