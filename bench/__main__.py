@@ -13,11 +13,11 @@ import click
 
 from ondemand_pkg import __version__
 
-from . import application, asleep, herd, kernel, packing, plot, relay, repository, wake
+from . import application, asleep, datagrams, herd, kernel, packing, plot, relay, repository, wake
 from .measure import Table
 
-PARTS = {"packing": packing, "wake": wake, "relay": relay, "kernel": kernel, "asleep": asleep, "herd": herd,
-         "application": application, "repository": repository}
+PARTS = {"packing": packing, "wake": wake, "relay": relay, "kernel": kernel, "datagrams": datagrams, "asleep": asleep,
+         "herd": herd, "application": application, "repository": repository}
 
 
 def machine() -> list[tuple[str, str]]:
@@ -31,15 +31,15 @@ def machine() -> list[tuple[str, str]]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)),
-                metavar="[packing] [wake] [relay] [kernel] [asleep] [herd] [application] [repository]")
+                metavar="[packing] [wake] [relay] [kernel] [datagrams] [asleep] [herd] [application] [repository]")
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(min=1), metavar="N", help="Rounds that count.")
 @click.option("--markdown", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
               help="Write the tables here too, as Markdown.")
 @click.option("--plot", "plots", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE", multiple=True,
               help="Write a plot here, in the format that the name's end tells (.png, .svg); may stand several times.")
 def main(parts: tuple[str, ...], runs: int, markdown: Path | None, plots: tuple[Path, ...]) -> None:
-    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay and past it, of many
-    services asleep, of many that are woken at once, of an application, of a repository of 10,000 packages.
+    """Print speeds side by side: of packing, of the first request that wakes a container, of the relay and past it, of datagrams,
+    of many services asleep, of many that are woken at once, of an application, of a repository of 10,000 packages.
 
     All but packing and repository need root.  Without a name all parts run that can.
     """
