@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from requirements import need
 
-from .conftest import TOOLS, built
+from .conftest import NGINX, TOOLS, built
 from .machine import Machine, fresh
 from .test_how_to import RESTART, with_packages
 from .test_kernel_path import CLIENT, OUTSIDE, SERVER, ask, rules, steady, until_led, until_over
@@ -22,6 +23,7 @@ path    = "kernel"
 command = ["-c", '''{SERVER}''']
 """
 STAY = 3  # seconds for which an address stays let in here, instead of a minute
+OLD = Path(__file__).parents[1] / "data/0.1.0"
 DENIED = {"ConnectionRefusedError", "OSError", "TimeoutError"}
 
 
@@ -101,6 +103,23 @@ def test_where_the_kernel_has_no_tables_with_an_owner_the_relay_serves_and_the_j
     assert rules(guarded) == before
     said = guarded.journal("ondemand-kernel@seen.service")
     assert said.count('path = "kernel" is not possible') == 1 and "5.12" in said
+
+
+def test_a_downgrade_to_the_first_release_leaves_no_socket_that_it_does_not_know(
+    guarded: Machine, tmp_path: Path,
+) -> None:
+    text = NGINX.replace('"1.27.0"', '"2"') + 'path = "kernel"\nhealth = { path = "/healthz" }\n'
+    guarded.apt_install(built(tmp_path, text)["deb/nginx"])
+    assert guarded.get() == "200"
+    for unit in ("ondemand-kernel@nginx.socket", "ondemand-nginx-container.socket"):
+        assert guarded.sh(f"systemctl is-active {unit}") == "active\n"
+    guarded.apt_install(OLD / "ondemand-nginx_1.0-1_all.deb", options=["--allow-downgrades"])
+    left = "systemctl list-units --plain --no-legend 'ondemand-kernel@nginx.socket' 'ondemand-nginx-container.socket'"
+    assert guarded.sh(left) == ""
+    assert guarded.get() == "200"
+    guarded.run("systemctl", "stop", "ondemand-nginx-container.service")
+    assert guarded.get() == "200"
+    guarded.run("apt-get", "purge", "-y", "ondemand-nginx")
 
 
 def test_podman_hosts_serve_it_as_docker_hosts_do(podman: Machine) -> None:

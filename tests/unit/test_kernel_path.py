@@ -81,6 +81,17 @@ def test_a_removal_stops_it_and_an_upgrade_leaves_what_runs(tmp_path: Path, form
     assert "ondemand-kernel@web.socket" in text and "ondemand-kernel@web.service" in text
 
 
+@pytest.mark.parametrize("more", ["", 'health = { path = "/healthz" }\n'])
+def test_a_downgrade_to_a_release_that_does_not_know_its_socket_closes_it(tmp_path: Path, more: str) -> None:
+    """Only what is there after the new files are: the removal scripts of this version, which ask them."""
+    for name, script in (("deb", "postrm"), ("rpm", "postun")):
+        found = package_of.package(Resolved(declared(tmp_path, WEB + PORTS + KERNEL + more)), FORMATS[name], 0).scripts[script]
+        closed = [line.split(";")[1:2] for line in found.splitlines() if "grep -qsF" in line]
+        sockets = (["ondemand-web-container.socket"] if more else []) + ["ondemand-kernel@web.socket"]
+        assert closed == [[f" then systemctl stop {one} >/dev/null 2>&1 || true"] for one in sockets]
+    assert "grep -qsF" not in package_of.package(Resolved(declared(tmp_path, WEB + PORTS)), FORMATS["deb"], 0).scripts["postrm"]
+
+
 @pytest.mark.parametrize(("text", "message"), [
     (WEB + PORTS + 'path = "ebpf"\n', 'path: found "ebpf"; allowed: "relay" or "kernel"'),
     (WEB + PORTS + "path = true\n", "path: found true; expected"),
