@@ -21,6 +21,7 @@ LOW, LOWEST = 500, 50  # MB that are left on a file system
 # Settings of a drop-in without which the helpers do not work as they are meant to.
 _VITAL = ("Type", "ExecStart", "ExecStopPost", "KillMode", "NotifyAccess", "RuntimeDirectory", "RuntimeDirectoryPreserve",
           "Accept", "Service", "DynamicUser")
+SELINUX = "/sys/fs/selinux/enforce"
 _STATE_DIRECTORIES = ("/var/lib/docker", "/var/lib/containers", "/var/lib/ondemand", "/run", "/var/log")
 
 
@@ -213,10 +214,24 @@ def environment_file(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Tr
 def host_directories(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
     """Check that the directories and files of the host that the container uses are there."""
     for volume in declared(package, "volumes"):
-        path = volume.partition(":")[0]
-        if path.startswith("/") and not os.path.exists(path):
+        path, colon = volume.partition(":")[:2]
+        if colon and path.startswith("/") and not os.path.exists(path):
             yield Trouble(WARNING, "{}, which the container uses ({}), does not exist; the next wake creates an empty directory "
                           "of root there".format(path, volume), "create it with what belongs in it, or mount it")
+
+
+def proxied(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
+    """Check that systemd's own proxy may use the socket, where that forwards the clients."""
+    if not os.path.exists(os.path.join(package.helpers, "proxyd")):
+        return
+    try:
+        with open(SELINUX) as stream:
+            is_enforcing = stream.read().strip() == "1"
+    except OSError:
+        return
+    if is_enforcing:
+        yield Trouble(ERROR, "SELinux is enforcing, so each client of systemd-socket-proxyd loses its connection",
+                      "build the package without the key 'proxy'")
 
 
 def required(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":
@@ -275,8 +290,8 @@ def of_host() -> "Iterator[Trouble]":
         yield Trouble(WARNING, "the journal is not running, so no wake is recorded", "systemctl start systemd-journald")
 
 
-OF_SERVICE = (listening, ticking, unit_files, engine, adopted, environment_file, host_directories, required, accompanied, helpers,
-              last_wake)
+OF_SERVICE = (listening, ticking, unit_files, engine, adopted, environment_file, host_directories, proxied, required, accompanied,
+              helpers, last_wake)
 
 
 def numbers(version: "str") -> "Tuple[int, ...]":

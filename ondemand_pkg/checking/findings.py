@@ -20,7 +20,17 @@ from ondemand_pkg.engines import create_options, references
 from ondemand_pkg.engines.choice import ENGINES, engines_of
 from ondemand_pkg.errors import Fault, joined
 from ondemand_pkg.frozen import frozen
-from ondemand_pkg.model import ANY_ENGINE, KERNEL, Container, Port, ReadyKind, TcpAddress, UdpAddress, UnixAddress
+from ondemand_pkg.model import (
+    ANY_ENGINE,
+    KERNEL,
+    SOCKET_PROXYD,
+    Container,
+    Port,
+    ReadyKind,
+    TcpAddress,
+    UdpAddress,
+    UnixAddress,
+)
 from ondemand_pkg.waking import DATA
 
 _ENGINE_SOCKETS = tuple(path for engine in ENGINES for path in engine.sockets)
@@ -103,6 +113,8 @@ def _of_any(container: Container) -> Iterator[tuple[str, str]]:
             f"{' and '.join(staying)} {'stays' if len(staying) == 1 else 'stay'} on the relay, and so does "
             "the first connection of an address in each minute" if staying else
             "the first connection of an address in each minute stays on the relay, whose address the container sees then")
+    if container.proxy == SOCKET_PROXYD:
+        yield "proxy-under-selinux", "its clients lose their connections on hosts where SELinux is enforcing"
     speaking = sorted({port for port in container.targets if port in _SPEAKS_FIRST}) if container.wake_on == DATA else []
     if speaking:
         yield "speaks-first", "clients of {} never wake it: they send nothing until the server has spoken".format(

@@ -61,6 +61,10 @@ RULES = {rule.name: rule for rule in (
          "Unix sockets, to loopback and with `proxy_protocol`, datagrams, and clients in containers or on the host itself stay "
          "on the relay as well.",
          "silence this if that will do; else write proxy_protocol, if the server reads it"),
+    Rule("proxy-under-selinux", Severity.WARNING, "proxy", "Where SELinux is enforcing, as on Fedora and Enterprise Linux, each "
+         "client of `proxy = \"systemd-socket-proxyd\"` loses its connection: the policy lets systemd's proxy use only sockets "
+         "that are labelled for it, and those of the package's helper are not.",
+         "leave proxy out: the package's own relay works there"),
     Rule("runs-as-root", Severity.WARNING, "user", "`user` overrides the image's user with root. `check` does not inspect the "
          "image: `user = \"root\"` is reported even if the image runs as root anyway, and a container without `user` is not "
          "reported, even if its image runs as root; `ondemand-pkg init IMAGE` shows the image's user.",

@@ -174,6 +174,14 @@ class Container:
                 say(first)
                 show(commands)
 
+    def tell_of_directories(self) -> "None":
+        """Tell the administrator of directories of the host that are not there: the engine would make empty ones in silence."""
+        for volume in self.declaration.volumes:
+            path, _, inside = volume.partition(":")
+            if inside and path.startswith("/") and not os.path.exists(path):
+                say("{}, which the container uses ({}), does not exist; the next wake creates an empty directory of root there; "
+                    "create it with what belongs in it, or mount it".format(path, volume))
+
     def drop_next(self) -> "None":
         """Free the name NAME.next; what was on its way back to be the workload is NAME.previous again."""
         left = self.look(self.next)
@@ -223,6 +231,7 @@ def keep(engine: "Engine", declaration: "Declaration") -> "bool":
     container.drop_next()  # one that was made for a declaration that holds no more
     chosen.note(engine)
     container.tell_of_volumes()
+    container.tell_of_directories()
     advice = engine.advice()
     for line in advice.split("\n") if advice else ():
         say(line)

@@ -307,6 +307,16 @@ def test_what_would_end_the_next_wake_is_looked_at_too(
     assert (found["answers"], found["image"], found["workload"]) == (False, None, None)
 
 
+def test_a_directory_of_the_host_that_is_not_there_is_named_at_the_installation(
+    helper: Helper, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+) -> None:
+    helper.declare(volumes=[f"{tmp_path}:/there", f"{tmp_path}/gone:/gone:ro", "data:/data", "/anonymous"])
+    assert helper.call("create") == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if "does not exist" in line]
+    assert len(said) == 1 and said[0].startswith(f"ondemand-x: {tmp_path}/gone, which the container uses")
+    assert helper.call("wake") == 0 and "does not exist" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("driver", "keys", "expected"), [
     ("json-file", {"log_limit": 100000}, ["max-size=50000", "max-file=2"]),
     ("local", {"log_limit": 100000}, ["max-size=50000", "max-file=2"]),

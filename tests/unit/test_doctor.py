@@ -153,9 +153,22 @@ def test_values_that_everybody_may_read_are_found(host: Path) -> None:
 
 
 def test_a_directory_of_the_host_that_is_not_there_is_found(host: Path) -> None:
-    declare(host, volumes=[f"{host}:/there:ro", f"{host}/gone:/gone", "data:/data"])
+    declare(host, volumes=[f"{host}:/there:ro", f"{host}/gone:/gone", "data:/data", "/anonymous"])
     (one,) = found(checks.host_directories)
     assert one.finding.startswith(f"{host}/gone, which the container uses") and "empty directory" in one.finding
+
+
+def test_the_proxy_of_systemd_is_found_where_selinux_is_enforcing(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enforce = host / "enforce"
+    monkeypatch.setattr(checks, "SELINUX", str(enforce))
+    (host / "libexec/ondemand-web/proxyd").touch()
+    assert found(checks.proxied) == []
+    enforce.write_text("0\n")
+    assert found(checks.proxied) == []
+    enforce.write_text("1\n")
+    assert "each client of systemd-socket-proxyd loses its connection" in found(checks.proxied)[0].finding
+    (host / "libexec/ondemand-web/proxyd").unlink()
+    assert found(checks.proxied) == []
 
 
 def test_a_required_container_that_is_not_installed_is_found(host: Path) -> None:

@@ -57,6 +57,7 @@ ROWS = {
     "stays-on-relay": [SOUND + 'path = "kernel"\n', SOUND + 'path = "kernel"\nproxy_protocol = "v1"\n',
                        SOUND.replace('"80:80"', '"80:80", "53:53/udp", "/run/x.sock:80"') + 'path = "kernel"\n'],
     "speaks-first": [SOUND.replace("80:80", "22:22") + 'wake_on = "data"\n'],
+    "proxy-under-selinux": [SOUND + 'proxy = "systemd-socket-proxyd"\n'],
     "readiness-by-port": [SOUND.replace('ready = { http = "/" }\n', ""), SOUND.replace('{ http = "/" }', '"tcp"')],
     "runs-as-root": [SOUND + 'user = "root"\n', SOUND + 'user = "0:0"\n',
                      SOUND + 'user = "1000"\ncreate_args = ["--user=root"]\n', SOUND + 'create_args = ["-u", "0"]\n'],
