@@ -17,6 +17,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import pwd
 import shutil
 import tempfile
 import time
@@ -70,7 +71,8 @@ class Directory:
         try:
             yield
         except OSError as error:
-            permission, space = "give yourself permission to write to it", "free some space"
+            permission = f"{_of_other_user(self.root)}give yourself permission to write to it"
+            space = "free some space"
             remedy = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: permission, errno.EPERM: permission,
                       errno.EROFS: "make it writable"}.get(error.errno or 0, "")
             place = error.filename or self.root
@@ -171,6 +173,19 @@ def _readable() -> Iterator[None]:
         yield
     finally:
         os.umask(old)
+
+
+def _of_other_user(path: Path) -> str:
+    """Return what to do first where a directory, or the one in which it would be made, belongs to another user."""
+    there = next((one for one in (path, *path.absolute().parents) if one.exists()), Path("/"))
+    owner = there.stat().st_uid
+    if owner == os.geteuid():
+        return ""
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    return f"run the command as the user {name}, who owns {there}, or "
 
 
 def link(source: Path, target: Path) -> None:

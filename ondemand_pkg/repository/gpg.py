@@ -56,6 +56,15 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     return "; ".join(lines[-2:]) or f"exit status {done.returncode}"
 
 
+class NoSecretKey(OndemandError):
+    """gpg does not have a secret key; ``finding`` says so, without a remedy."""
+
+    def __init__(self, finding: str) -> None:
+        super().__init__(f"{finding}; set GNUPGHOME, run the command as the user who has it, restore it from a backup, or create "
+                         "one with 'ondemand-pkg repo key new'")
+        self.finding = finding
+
+
 @functools.cache
 def find(key: str) -> Key:
     """Return the one secret key that a fingerprint or user ID names; raises OndemandError unless it can sign."""
@@ -64,8 +73,7 @@ def find(key: str) -> Key:
     found = [record for record in records if record[0] == "sec"]
     home = os.environ.get("GNUPGHOME", "~/.gnupg")
     if done.returncode or not found:
-        raise OndemandError(f"key {key!r}: gpg does not have this secret key in {home}; "
-                            "set GNUPGHOME, restore it from a backup, or create one with 'ondemand-pkg repo key new'")
+        raise NoSecretKey(f"key {key!r}: gpg does not have this secret key in {home}")
     if len(found) > 1:
         raise OndemandError(f"key {key!r}: {len(found)} secret keys match; give the fingerprint of one")
     secret = {name: found[0][index] for name, index in _SECRET_FIELDS.items()}

@@ -40,6 +40,11 @@ def _usable(fingerprint: str) -> gpg.Key:
     """Return a key by which a repository is signed; raises OndemandError where it can't sign any more."""
     try:
         return gpg.find(fingerprint)
+    except gpg.NoSecretKey as error:
+        # Mostly somebody else publishes, and the key is where it was: no other one comes first.
+        raise OndemandError(f"{error.finding}; run the command as the user who published before, set GNUPGHOME to that user's, "
+                            "or restore the key from a backup; hosts accept no other one, so only if it is lost or revoked: "
+                            "'ondemand-pkg repo key rotate --lost --key KEY' switches to another key") from None
     except OndemandError as error:
         raise OndemandError(f"{error}; if it is lost or revoked, 'ondemand-pkg repo key rotate --lost --key KEY' switches to "
                             "another key") from None

@@ -151,6 +151,18 @@ def test_a_repository_that_cant_be_read_is_told(site: Signer, tmp_path: Path) ->
         assert "Permission denied; give yourself permission to " in done.stderr
 
 
+def test_who_may_not_write_is_told_whose_the_repository_is(site: Signer, tmp_path: Path) -> None:
+    need("setpriv", root=True)
+    root, new = tmp_path / "repository", packages(tmp_path, "1.0")
+    site.publish(root, *new)
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable, "-m", "ondemand_pkg"]
+    done = subprocess.run([*powerless, "publish", *new, "--repo", root], env=site.environ, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"Permission denied; run the command as the user 12345, who owns {root}, or give yourself permission" in done.stderr
+
+
 def test_a_directory_that_cant_be_written_is_told(site: Signer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = site.publish(tmp_path / "file" / "repository", *packages(tmp_path, "1.27.0"), status=1)

@@ -127,7 +127,9 @@ def test_a_lost_key_is_told_and_replaced(own: tuple[Signer, Path], tmp_path: Pat
     before = everything(root)
     delete(site, site.key, "--delete-secret-keys")
     new = new_key(site, "new@example.com")
-    way_out = ("; if it is lost or revoked, 'ondemand-pkg repo key rotate --lost --key KEY' switches to another key\n")
+    way_out = ("; run the command as the user who published before, set GNUPGHOME to that user's, or restore the key from a "
+               "backup; hosts accept no other one, so only if it is lost or revoked: "
+               "'ondemand-pkg repo key rotate --lost --key KEY' switches to another key\n")
     for command in (["publish", *packages(tmp_path, "1.1")], ["repo", "key", "rotate"], ["repo", "key", "rotate", "--key", new],
                     ["repo", "remove", "ondemand-nginx"]):
         said = site.run(*command, "--repo", root, status=1).stderr
