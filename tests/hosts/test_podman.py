@@ -15,6 +15,7 @@ from ondemand_pkg.cli.main import cli
 from .conftest import TOOLS, built
 from .machine import Machine, fresh
 from .roots import WITH_PODMAN
+from .test_datagrams import ECHO, ask
 
 WRITER = r"""
 import http.server, pathlib, signal, sys, os
@@ -59,6 +60,12 @@ image   = "servers:1"
 ports   = ["84:80"]
 command = ["/servers/show.py"]
 ready   = {{ exec = ["python3", "-c", "1"] }}
+[container.speaks]
+image   = "servers:1"
+ports   = ["27015:53/udp", "86:80"]
+command = ["-c", '''{ECHO}''']
+ready   = {{ udp = {{ send = "3f", expect = "3f20" }} }}
+idle    = "1s"
 """
 
 
@@ -120,6 +127,13 @@ def test_a_failing_container_is_told_with_its_last_words(host: Machine) -> None:
 
 def test_a_command_inside_tells_that_it_is_ready(host: Machine) -> None:
     assert host.clients(1, ("127.0.0.1", 84))[0]
+
+
+def test_datagrams_wake_and_a_herd_of_them_is_answered(host: Machine) -> None:
+    for _ in range(2):
+        assert [[one[0] for one in answers] for answers in ask(host, 27015, count=200, each=2)] == [["0", "1"]] * 200
+        asleep(host, "speaks")
+    assert host.clients(1, ("127.0.0.1", 86), "") == ["hello\n"]
 
 
 def test_the_administrators_values_take_effect_at_the_next_wake_and_the_previous_container_is_kept(host: Machine) -> None:
@@ -204,7 +218,7 @@ def test_it_listens_and_wakes_after_a_reboot(host: Machine) -> None:
 
 
 def test_a_purge_leaves_the_volumes_and_nothing_else(host: Machine) -> None:
-    names = " ".join(f"ondemand-{name}" for name in ("nginx", "naps", "writes", "fails", "inside"))
+    names = " ".join(f"ondemand-{name}" for name in ("nginx", "naps", "writes", "fails", "inside", "speaks"))
     said = host.sh(f"apt-get purge -y {names} 2>&1")
     assert "ondemand-nginx: " not in said
     assert host.sh("podman ps --all --quiet") == "" and host.sh("podman volume ls --quiet") == "lives\n"
