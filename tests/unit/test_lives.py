@@ -21,8 +21,11 @@ SCENARIOS = [
     Scenario(by_data=True, clients=2, stops=0, fails=False), Scenario(by_data=True, wakes=1), Scenario(by_data=True, pauses=True,
     stops=0, wakes=1), Scenario(by_data=True, breaks=True, stops=0, fails=False),
     Scenario(by_data=True, probes=True, stops=0, clients=2, fails=False), Scenario(by_data=True, probes=True, wakes=1),
-    Scenario(by_data=True, probes=True, pauses=True, stops=0, wakes=1, fails=False)]
+    Scenario(by_data=True, probes=True, pauses=True, stops=0, wakes=1, fails=False), Scenario(enough=1, stops=0, fails=False),
+    Scenario(by_data=True, enough=2, stops=0), Scenario(by_data=True, enough=2, pauses=True, stops=0, fails=False)]
 SMALL = [Scenario(stops=0), Scenario(pauses=True, stops=0), Scenario(fails=False)]  # enough to find a fault
+# The same where datagrams wake, more of them than one.
+BY_COUNT = [Scenario(by_data=True, enough=2, pauses=True, stops=0, fails=False)]
 BY_DATA = [Scenario(by_data=True, stops=0, wakes=1, fails=False)]  # the same where only data wakes
 REFUSES, RESTARTS = Scenario(refuses=True, stops=0), Scenario(restarts=True, stops=0, fails=False)  # the same of their events
 # What the model leaves out.
@@ -97,6 +100,19 @@ def test_a_transition_that_is_missing_where_only_data_wakes_is_found(
     monkeypatch.setitem(relay_states.TABLE, state, row)
     with pytest.raises(Wrong):
         for scenario in BY_DATA:
+            walk(scenario)
+
+
+@pytest.mark.parametrize(("state", "event"), [
+    (relay_states.ATTENDING, relay_states.CLIENT), (relay_states.ATTENDING, relay_states.ALONE),
+    (relay_states.PAUSED, relay_states.CLIENT)])
+def test_a_transition_that_is_missing_where_datagrams_are_counted_is_found(
+    monkeypatch: pytest.MonkeyPatch, state: str, event: str,
+) -> None:
+    row = {other: target for other, target in relay_states.TABLE[state].items() if other != event}
+    monkeypatch.setitem(relay_states.TABLE, state, row)
+    with pytest.raises(Wrong):
+        for scenario in BY_COUNT:
             walk(scenario)
 
 

@@ -24,7 +24,7 @@ import relay_states
 import run_life
 import run_states
 import words
-from carriers import ACCEPT, IGNORE, WATCH
+from carriers import ACCEPT, HOLD, IGNORE, WATCH
 from engines import Engine, EngineError, Pending, Seen
 
 Thing = TypeVar("Thing")
@@ -50,6 +50,7 @@ class Scenario:
     is_slow: bool = False  # `run` may come so late that clients are reset
     fails: bool = True  # the workload may fail by itself
     by_data: bool = False  # not every connection wakes it: only data do
+    enough: int = 0  # clients send datagrams, so many of one wake it, with `by_data` more than one; 0: they connect
     probes: bool = False  # with `by_data`: a client may ask for the health alone, and a silent one wakes it in time
     wakes: int = 0  # times that it is woken without a client
     yields: int = 0  # times that a service that it excludes asks for its place
@@ -78,8 +79,10 @@ class Connection:
 class Carrier:
     """The clients that a relay has accepted."""
 
-    def __init__(self, by_data: bool, spoken: set[int]) -> None:
+    def __init__(self, by_data: bool, spoken: set[int], enough: int = 0) -> None:
         self.by_data = by_data
+        self.enough = enough
+        self.few: dict[int, int] = {}  # datagrams of each client
         self.spoken = spoken  # the clients that have sent something
         self.mute: list[int] = []  # those that are not led on because they have not
         self.answered: list[int] = []  # those of them that have asked for the health, and have their answer
@@ -102,6 +105,8 @@ class Carrier:
         if self.refusing:
             self.lost.append(client)
             return
+        if self.enough and self.is_known(client):
+            return
         if not self.counts(client) and self.address is None:
             self.mute.append(client)
             if client in self.probing:
@@ -113,11 +118,31 @@ class Carrier:
         if takes:
             self.lead_on()
 
+    def is_known(self, client: int) -> bool:
+        """Count a datagram; return whether its client has sent others, and see then whether they are enough."""
+        count = self.few[client] = self.few.get(client, 0) + 1
+        is_new = client not in self.mute + self.held + self.led
+        if count == self.enough and self.by_data and is_new:
+            self.spoken.add(client)
+        elif count == self.enough and self.by_data:
+            is_led = client not in self.mute
+            self.hear(client)
+            if is_led:
+                self.on_client(client)
+        return not is_new
+
+    def forget(self, clients: list[int]) -> None:
+        """Their sessions are over: what they have sent counts no more."""
+        if self.enough:
+            for client in clients:
+                self.few.pop(client, None)
+                self.spoken.discard(client)
+
     def counts(self, client: int) -> bool:
         return not self.by_data or client in self.spoken
 
     def close_silent(self) -> None:
-        self.mute.pop(0)
+        self.forget([self.mute.pop(0)])
 
     def hear(self, client: int) -> None:
         """A client has sent something."""
@@ -156,9 +181,11 @@ class Carrier:
 
     def reset_held(self) -> None:
         self.lost += self.held + self.mute
+        self.forget(self.held + self.mute)
         self.held, self.mute = [], []
 
     def end(self) -> None:
+        self.forget(self.led)
         self.led = []
 
     def await_answer(self) -> None: ...
@@ -276,6 +303,7 @@ class World:
     scenario: Scenario
     relay: Any = None
     carrier: Carrier = field(default_factory=lambda: Carrier(False, set()))
+    sent: dict[int, int] = field(default_factory=dict)  # datagrams of each client
     run: Any = None
     control: Any = None
     engine: Workload = field(default_factory=lambda: Workload(True))
@@ -303,6 +331,7 @@ class World:
         other.queue = list(self.queue)
         other.engine = _twin(self.engine)
         other.carrier = _twin(self.carrier)
+        other.carrier.few, other.sent = dict(self.carrier.few), dict(self.sent)
         other.spoken = other.carrier.spoken = set(self.spoken)
         other.carrier.mute = list(self.carrier.mute)
         other.carrier.answered, other.carrier.probing = list(self.carrier.answered), set(self.carrier.probing)
@@ -338,6 +367,9 @@ class World:
     def choices(self) -> Iterator[tuple[str, Callable[[], None]]]:
         if self.clients < self.scenario.clients:
             yield "a client connects", self.connect
+        for client, count in sorted(self.sent.items()):
+            if count < 2 * self.scenario.enough:  # once it is forgotten or answered, it may still send enough
+                yield f"a client sends one more ({client})", functools.partial(self.send, client)
         if self.scenario.by_data:
             yield from self.choices_by_data()
         elif self.relay is None and self.queue:
@@ -362,8 +394,12 @@ class World:
         if self.relay is None and (self.queue or self.is_called):
             yield "systemd starts the relay", lambda: self.start_relay(self.is_wanted)
         for client in sorted({*self.queue, *self.carrier.mute} - self.spoken - self.carrier.probing):
-            yield f"a client sends data ({client})", functools.partial(self.carrier.hear, client)
-        if self.carrier.mute and not self.scenario.probes:
+            if not self.scenario.enough:
+                yield f"a client sends data ({client})", functools.partial(self.carrier.hear, client)
+        if self.carrier.mute and self.scenario.enough:
+            if self.carrier.heeds != HOLD:  # while it starts, nobody is forgotten
+                yield "a client that has sent too few is forgotten", self.carrier.close_silent
+        elif self.carrier.mute and not self.scenario.probes:
             yield "a client that sends nothing is closed", self.carrier.close_silent
         elif self.carrier.mute:
             yield "a client that sends nothing has waited long enough", lambda: self.carrier.hear(self.carrier.mute[0])
@@ -384,6 +420,8 @@ class World:
         if self.carrier.heeds == ACCEPT and self.queue:
             yield "the relay accepts a client", lambda: self.carrier.take(self.queue.pop(0), True)
             yield "the relay accepts a client that waits", lambda: self.carrier.take(self.queue.pop(0), False)
+        if self.carrier.heeds == HOLD and self.queue and self.scenario.enough:
+            yield "the relay holds what a client sends while it starts", lambda: self.carrier.take(self.queue.pop(0), True)
         if self.carrier.heeds == WATCH and self.queue and self.scenario.by_data:
             yield "the relay accepts a client", lambda: self.carrier.take(self.queue.pop(0), True)
         elif self.carrier.heeds == WATCH and self.queue:
@@ -461,18 +499,28 @@ class World:
         life.hear(words.YIELD, 9)
 
     def answer(self) -> None:
-        self.carrier.led.pop(0)
+        self.carrier.forget([self.carrier.led.pop(0)])
 
     def connect(self) -> None:
         self.clients += 1
-        self.queue.append(self.clients)
+        self.send(self.clients)
+
+    def send(self, client: int) -> None:
+        self.queue.append(client)
+        self.sent[client] = self.sent.get(client, 0) + 1
+
+    def new_carrier(self) -> Carrier:
+        """Return that of another process: what clients have asked for is still there, datagrams that were read are not."""
+        if self.scenario.enough:
+            self.spoken.clear()
+        found = Carrier(self.scenario.by_data, self.spoken, self.scenario.enough)
+        found.probing = self.carrier.probing
+        return found
 
     def start_relay(self, with_run: bool) -> None:
         self.is_wanted = with_run
         self.is_called = False
-        probing = self.carrier.probing
-        self.carrier = Carrier(self.scenario.by_data, self.spoken)
-        self.carrier.probing = probing
+        self.carrier = self.new_carrier()
         find: Any = self.find if self.scenario.by_data else None
         self.relay = relay_life.Life([self.carrier], 1.0, False, self.ask, _who, find=find)  # type: ignore[arg-type,list-item] # a model
         self.relay.begin(bool(self.queue))
@@ -608,9 +656,7 @@ class World:
         if self.control is not None:
             self.control.connection = None
         self.relay = None
-        probing = self.carrier.probing
-        self.carrier = Carrier(self.scenario.by_data, self.spoken)
-        self.carrier.probing = probing
+        self.carrier = self.new_carrier()
 
     def kill_relay(self) -> None:
         self.kills += 1
@@ -652,6 +698,9 @@ class World:
             raise Wrong(f"clients are accepted in the state {life.state!r}")
         if self.carrier.lost and not self.has_failed:
             raise Wrong("a client was reset, and nothing had failed")
+        if self.run is not None and not self.wakes and self.scenario.by_data and (
+                max(self.sent.values(), default=0) < self.scenario.enough):
+            raise Wrong("clients that have sent too few have woken it")
         if self.run is not None and self.clients and not self.wakes and not self.spoken and self.scenario.probes:
             raise Wrong("clients that ask for the health alone have woken it")
         if self.carrier.address is not None and life.state in (
@@ -668,7 +717,9 @@ class World:
                        relay.wanted is None),
             (carrier.heeds, carrier.refusing, carrier.address, tuple(map(carrier.counts, carrier.held)), len(carrier.led),
              len(carrier.mute), len(carrier.answered), tuple(client in carrier.probing for client in carrier.held + carrier.led)),
-            tuple((client in self.spoken, client in carrier.probing) for client in self.queue), self.wakes, self.yields,
+            tuple((client in self.spoken, client in carrier.probing) for client in self.queue),
+            self.scenario.enough and (tuple(self.queue), tuple(sorted(self.sent.items())), tuple(sorted(carrier.few.items())),
+                                      tuple(carrier.mute), tuple(carrier.held), tuple(carrier.led)), self.wakes, self.yields,
             self.is_called,
             connection and (tuple(connection.to_relay), tuple(connection.to_run), connection.is_open),
             tuple((at_door.is_kept, at_door is connection) for at_door in self.door),
