@@ -30,7 +30,7 @@ body {{ background: var(--back); color: var(--text); font: 16px/1.5 system-ui, s
 h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.15rem; margin-top: 2rem; }}
 p.soft, figcaption {{ color: var(--soft); font-size: .9rem; }}
 figure {{ margin: 0; overflow-x: auto; }}
-svg {{ display: block; height: auto; min-width: 30rem; width: 100%; }}
+svg {{ display: block; height: auto; min-width: 44rem; width: 100%; }}
 svg text {{ fill: var(--text); font: 12px system-ui, sans-serif; }} svg text.soft {{ fill: var(--soft); }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
