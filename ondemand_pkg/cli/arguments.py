@@ -5,12 +5,15 @@ Knows their names and help; hides nothing.
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import click
 
 from ondemand_pkg.formats import FORMATS
 
+_END = re.compile(r"(?<=\.) (?=[A-Z])")  # between two sentences
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 OUTPUT = click.option("-o", "--output", default="dist", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
                       help="Directory for the results.")
@@ -19,12 +22,25 @@ FORMAT = click.option("--format", "formats", multiple=True, type=click.Choice(li
                       help="Only this format; repeatable. Both by default.")
 
 
+class Listing(click.Group):
+    """A group of commands; its help says what each does in a whole sentence, where click cuts it at the end of the line."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(context):
+            command = self.get_command(context, name)
+            assert command is not None
+            first = " ".join(inspect.cleandoc(command.help or "").split("\n\n")[0].split())
+            rows.append((name, _END.split(first)[0].rstrip(".") + "."))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 class OfDeclarations(click.Command):
     """A command that reads declarations; its help ends with their keys."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         from ondemand_pkg.declaration import reference
 
-        self.epilog = ("\b\nKeys of a declaration's [container.NAME]; those marked * are allowed in [package] too:\n"
-                       + reference.summary())
-        super().format_epilog(context, formatter)
+        with formatter.section("Keys of [container.NAME]; those marked * are allowed in [package] too"):
+            formatter.write_dl(reference.summary())

@@ -17,6 +17,7 @@ import click
 
 from ondemand_host.visible import visible
 from ondemand_pkg import __version__
+from ondemand_pkg.cli.arguments import Listing
 from ondemand_pkg.cli.shared import Report, written_off
 
 # Each command's module in this room, and its name there.
@@ -59,7 +60,7 @@ class _Commands(Mapping[str, click.Command]):
         return len(_COMMANDS)
 
 
-class _Group(click.Group):
+class _Group(Listing):
     """The program; names of files that a shell put into the command line are quoted by click in its usage errors."""
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:

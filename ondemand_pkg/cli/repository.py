@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ondemand_host.visible import as_json, visible
+from ondemand_pkg.cli.arguments import Listing
 from ondemand_pkg.cli.shared import Report, command
 
 _LEAST, _MOST = 3600, 10 * 365 * 86400  # seconds; an index can't be renewed all the time
@@ -60,7 +61,7 @@ def publish_command(report: Report, packages: tuple[Path, ...], root: Path, key:
         report.result(path)
 
 
-@click.group("repo")
+@click.group("repo", cls=Listing)
 def repo_group() -> None:
     """Manage the site's repository."""
 
@@ -169,7 +170,7 @@ def keyring_command(report: Report, root: Path, suite: str, url: str) -> None:
         report.result(path)
 
 
-@repo_group.group("key")
+@repo_group.group("key", cls=Listing)
 def key_group() -> None:
     """Create and rotate signing keys."""
 

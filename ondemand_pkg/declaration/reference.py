@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ondemand_pkg.declaration.adoptions import ADOPT_FIELDS, KINDS
-from ondemand_pkg.declaration.fields import BY_KEY, FIELDS, NAME, STACK_FIELDS, Field
+from ondemand_pkg.declaration.fields import FIELDS, NAME, STACK_FIELDS, Field
 
 
-def summary() -> str:
-    """Return a line for each key, for the help of the command line."""
-    width = max(map(len, BY_KEY)) + 2
-    return "\n".join(f"  {field.key + ('*' if field.in_package else ''):<{width}} {_short(field)}" for field in FIELDS)
+def summary() -> list[tuple[str, str]]:
+    """Return each key and what it is, for the help of the command line."""
+    return [(field.key + ("*" if field.in_package else ""), _short(field)) for field in FIELDS]
 
 
 def _short(field: Field) -> str:

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from requirements import need
+
+from ondemand_pkg.cli.main import cli
 
 SMALLEST = '[container.nginx]\nimage = "nginx:1.27"\nversion = "1.27.0"\nports = ["80:80"]\n'
 NAMES = ["ondemand-nginx-1.27.0-1.noarch.rpm", "ondemand-nginx_1.27.0-1_all.deb"]
@@ -155,3 +158,10 @@ def test_source_date_epoch_is_the_time_of_everything(work: Path) -> None:
     later = digests(work / "dist")
     run("build", "nginx.toml", cwd=work)
     assert set(later) == set(digests(work / "dist")) and later != digests(work / "dist")
+
+
+@pytest.mark.parametrize("command", [[], ["repo"], ["repo", "key"], ["build"], ["check"]])
+def test_help_cuts_no_line_and_fits_a_terminal(command: list[str]) -> None:
+    text = CliRunner().invoke(cli, [*command, "--help"]).output
+    lines = text.split("Commands:" if "Commands:" in text else "Options:")[1].splitlines()
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []
