@@ -67,7 +67,7 @@ def _digest(*parts: object) -> str:
 
 
 @contextlib.contextmanager
-def _lock(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"{name}.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -88,7 +88,7 @@ def image(name: str) -> Path:
     packages, _ = IMAGES[name]
     servers = [(path.name, path.read_bytes()) for path in sorted(SERVERS.glob("*.py"))] if name == "servers:1" else []
     path = cache() / f"image-{name.replace(':', '-')}-{_digest(packages, servers)}.tar"
-    with _lock("image-" + name.replace(":", "-")):
+    with locked("image-" + name.replace(":", "-")):
         if not path.exists():
             partial = path.with_name("partial-" + path.name)
             partial.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ def root(suite: str) -> Path:
     more = [name for name in _MORE[debian] if not has_podman(suite) or name != "docker-cli"]
     recipe = _digest(suite, packages, _ASLEEP, more, _INSTEAD.get(debian), images, *([files] if files else []))
     path = cache() / f"root-{suite}-{recipe}"
-    with _lock(f"root-{suite}"):
+    with locked(f"root-{suite}"):
         if not path.exists():
             partial = path.with_name("partial-" + path.name)
             shutil.rmtree(partial, ignore_errors=True)
@@ -137,7 +137,7 @@ def root(suite: str) -> Path:
 def tool(suite: str, package: str) -> Path:
     """Return a root file system that holds a Debian package beside what is essential; nobody may write to it."""
     path = cache() / f"tool-{suite}-{package}"
-    with _lock(path.name):
+    with locked(path.name):
         if not path.exists():
             partial = path.with_name("partial-" + path.name)
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Tests in virtual machines; see docs/contributing.md."""
