@@ -264,6 +264,10 @@ def test_a_helper_that_is_killed_leaves_no_rule_and_the_next_one_goes_on(site: M
         assert time.monotonic() < deadline, rules(site)
     assert ask(site, 8080)[0].startswith("172.")
     until_led(site, "seen", 8080)
+    kill(site, "ondemand-seen-container.service")
+    until_over(site, "ondemand-kernel@seen.service")
+    assert rules(site) == before
+    until_led(site, "seen", 8080)
 
 
 def test_a_service_with_a_connection_that_says_nothing_sleeps_or_not_as_declared(site: Machine) -> None:
