@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from requirements import need
 from .conftest import TOOLS, built
 from .machine import Machine
 from .test_how_to import with_packages
+from .test_kernel_path import CLIENT, HOST, OUTSIDE
 
 SITE = """
 [package]
@@ -47,6 +49,14 @@ ports   = ["5201:5201", "5201:5201/udp"]
 command = ["iperf3", "--server"]
 ready   = { exec = ["grep", "-q", ":1451 ", "/proc/net/tcp", "/proc/net/tcp6"] }     # it takes a mere connection for a client
 idle    = "1s"
+
+[container.far]
+image   = "datagrams:1"
+ports   = ["5202:5201", "5202:5201/udp"]
+path    = "kernel"
+command = ["iperf3", "--server"]
+ready   = { exec = ["grep", "-q", ":1451 ", "/proc/net/tcp", "/proc/net/tcp6"] }
+idle    = "5s"
 
 [container.web]
 image        = "servers:1"
@@ -125,6 +135,20 @@ def test_a_measurement_of_throughput_runs_through_the_relay(site: Machine, optio
     said = site.run("iperf3", "--client", "127.0.0.1", "--time", "1", "--json", *options, check=False, timeout=60).stdout
     end = json.loads(said)["end"]
     assert end.get("sum" if options else "sum_received", {}).get("bytes", 0) > 1_000_000, said
+
+
+def test_a_measurement_of_throughput_runs_past_the_relay_from_outside(site: Machine) -> None:
+    site.sh(OUTSIDE)
+    outside = ("ip", "netns", "exec", "outside")
+    connections: list[str] = []
+    for _ in range(3):  # the first one goes through the relay, and so does what else it opens at once
+        said = site.run(*outside, "iperf3", "--client", HOST, "--port", "5202", "--time", "1", "--json", timeout=60).stdout
+        assert json.loads(said)["end"]["sum_received"]["bytes"] > 1_000_000, said
+        connections += re.findall(r"from ([0-9.]+)", site.run("docker", "logs", "ondemand-far").stdout)
+    assert CLIENT in connections, "the server has seen its client"
+    said = site.run(*outside, "iperf3", "--client", HOST, "--port", "5202", "--time", "1", "--udp", "--json", timeout=60).stdout
+    assert json.loads(said)["end"]["sum"]["bytes"] > 10_000, said
+    until_asleep(site, "far")
 
 
 def test_checks_of_haproxy_wake_nothing_and_its_clients_do(site: Machine) -> None:
