@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import posixpath
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -50,9 +51,9 @@ class Images:
         if container.pin:
             container = dataclasses.replace(container, image=self._pin(container.image, container.name))
         carried = self._carry(container.image, container.name) if container.bundle else None
-        if carried is not None and is_unpacked(container) and (unmet := _unmet(carried)):
-            raise OndemandError(f"container.{container.name}.engine: the image {container.image} wants {unmet}, "
-                                'which is not supported yet with engine = "systemd"; leave the key out')
+        if carried is not None and is_unpacked(container) and (path := _unmet(carried, container)):
+            raise OndemandError(f"container.{container.name}.volumes: the image {container.image} has a volume at {path}, "
+                                f'which has no name; with engine = "systemd", name one: volumes = ["NAME:{path}"]')
         return Resolved(container, carried)
 
     def _pin(self, image: str, name: str) -> str:
@@ -134,15 +135,14 @@ def rewritten(saved: Path, path: Path, image: str) -> CarriedImage:
     return CarriedImage(name, Stored(path, target.size, target.hexdigest("md5"), target.hexdigest("sha256")))
 
 
-def _unmet(carried: CarriedImage) -> str:
-    """Return what the image in an archive wants of an engine and systemd does not do, nothing where it wants none of that."""
+def _unmet(carried: CarriedImage, container: Container) -> str:
+    """Return the path of a volume that the image in an archive has and the container declares none for; "" for none."""
     assert carried.archive.path is not None
     with tarfile.open(carried.archive.path, "r:") as archive:
         configuration = json.load(_member(archive, f"{carried.name.rpartition(':')[2]}.json")).get("config") or {}
-    if volumes := sorted(configuration.get("Volumes") or {}):
-        return f"a volume ({', '.join(volumes)})"
-    user = configuration.get("User") or "0"
-    return "" if user.partition(":")[0] in ("0", "root") and ":" not in user else f"the user {user}"
+    declared = {posixpath.normpath(path) for path in
+                [*(volume.target for volume in container.volumes), *(mount.partition(":")[0] for mount in container.tmpfs)]}
+    return next((path for path in sorted(configuration.get("Volumes") or {}) if posixpath.normpath(path) not in declared), "")
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:

@@ -16,9 +16,10 @@ LEAVE = f'leave it out, or write engine = "{ANY_ENGINE}"'
 # Docker's own set without MKNOD, which makes devices; helpers/engines/image_unit.py has it too.
 CAPABILITIES = {"ALL", "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "NET_RAW",
                 "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
-_NOT_YET = ("aliases", "companion_of", "excludes", "expose", "links", "network_of", "task", "user", "volumes")
+_NOT_YET = ("aliases", "companion_of", "excludes", "expose", "links", "network_of", "task")
 _NEVER = {"labels": "a unit has no labels", "log_limit": "the output goes into the journal, which has limits of its own",
           "create_args": "no engine creates anything"}
+_VOLUME_OPTIONS = ("ro", "rw", "nocopy")
 _READY = (ReadyKind.TCP, ReadyKind.HTTP, ReadyKind.UDP, ReadyKind.LOG, ReadyKind.STARTED)
 
 
@@ -36,6 +37,10 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     for key in _NOT_YET:
         if arguments.get(key):
             yield key, f'with engine = "{WORD}", it is not supported yet', LEAVE
+    for volume in arguments.get("volumes", ()):
+        for option in volume.options:
+            if option not in _VOLUME_OPTIONS:
+                yield "volumes", f'"{volume}": with engine = "{WORD}", the option {option!r} is not supported yet', LEAVE
     for key, why in _NEVER.items():
         if key in arguments and (arguments[key] or key == "log_limit"):
             yield key, f'with engine = "{WORD}", {why}', LEAVE

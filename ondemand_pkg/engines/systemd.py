@@ -24,7 +24,8 @@ def specification_file(resolved: Resolved) -> bytes:
     declared = {
         "container": container.container_name, "image": carried.name if carried else container.image,
         "archive": container.image_archive,
-        "options": [], "volumes": [], "env": dict(sorted(container.env.items())), "command": list(container.command),
+        "options": [], "volumes": [str(volume) for volume in container.volumes],
+        "env": dict(sorted(container.env.items())), "command": list(container.command),
         "systemd": {
             "title": container.description or f"On-demand container {container.name}",
             "entrypoint": None if container.entrypoint is None else list(container.entrypoint),
@@ -32,6 +33,7 @@ def specification_file(resolved: Resolved) -> bytes:
             "memory": container.memory, "cpus": container.cpus, "read_only": container.read_only,
             "tmpfs": list(container.tmpfs), "cap_drop": [name.removeprefix("CAP_") for name in container.cap_drop],
             "cap_add": [name.removeprefix("CAP_") for name in container.cap_add], "stop_timeout": container.stop_timeout,
+            **({"user": container.user} if container.user else {}),
         },
     }
     spec = hashlib.sha256(json.dumps(declared, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
@@ -44,5 +46,5 @@ def specification_file(resolved: Resolved) -> bytes:
 SYSTEMD = Engine(
     # The first release that gives a service processes of its own (PrivatePIDs=).
     word="systemd", title="systemd", command="systemctl", depends={DEB: ("systemd (>= 257)",), RPM: ("systemd >= 257",)},
-    wants=(), after=(), sockets=(), reserved={}, remove_container="", remove_volume="", purge_volume="", volumes="",
-    remove_image="", specification_file=specification_file)
+    wants=(), after=(), sockets=(), reserved={}, remove_container="", remove_volume="", purge_volume=":",
+    volumes="/var/lib/ondemand/volumes", remove_image="", specification_file=specification_file)

@@ -235,7 +235,9 @@ def keep(engine: "Engine", declaration: "Declaration") -> "bool":
     advice = engine.advice()
     for line in advice.split("\n") if advice else ():
         say(line)
-    return True
+    import moving
+
+    return not moving.is_awake_with_another(engine)
 
 
 def move(engine: "Engine", declaration: "Declaration") -> "bool":

@@ -4,11 +4,15 @@ Knows that data in volumes stay with the engine that has them, and how an admini
 `container create` asks this, and only after such a change.
 """
 
-from engines.chosen import engine_called
-from names import ENGINE_RECORD, HERE, UNITS, WORKLOAD
+import os
+
+import programs
+from engines.chosen import SYSTEMD, engine_called, noted
+from names import ENGINE_RECORD, HERE, NAME, PACKAGE, UNITS, UNPACKED, WORKLOAD
 from process import say, show
 
 NAMES = (WORKLOAD + ".next", WORKLOAD, WORKLOAD + ".previous")
+PATIENCE = 10.0  # seconds for systemd's answer
 
 
 def new_engine(old: "Engine", volumes: "Sequence[str]") -> "Optional[Engine]":
@@ -53,6 +57,24 @@ def runs(old: "Engine") -> "bool":
     """Return whether the old engine runs the workload.  Raises EngineDown and EngineError."""
     seen = old.look(WORKLOAD)
     return seen is not None and seen.is_running and bool(seen.specification)
+
+
+def is_awake_with_another(engine: "Engine") -> "bool":
+    """Return whether the service is awake with what it was declared for before: an engine, or systemd itself.
+
+    That stops with the service, and only then may the new one start: both have the same named volumes.
+    """
+    is_of_systemd = engine.word == SYSTEMD
+    if not (noted() if is_of_systemd else os.path.isdir(os.path.join(UNPACKED, WORKLOAD))):
+        return False
+    if not is_of_systemd:
+        say("{0} has the container now, and the unpacked image is kept; when nothing in it is needed any more, run "
+            "'systemctl reset-failed ondemand-image@{3}; rm -rf {1}/{2} {1}/{2}.previous "
+            "/run/systemd/system/ondemand-image@{3}.service; ip netns delete {4}'".format(
+                engine.title, UNPACKED, WORKLOAD, NAME.replace("+", "_"), PACKAGE))
+    seen = engine.look(WORKLOAD)
+    is_awake = programs.said(["systemctl", "is-active", "{}-container.service".format(UNITS)], PATIENCE).strip() == "active"
+    return is_awake and not (seen is not None and seen.is_running)
 
 
 TYPE_CHECKING = False

@@ -26,6 +26,7 @@ BEGUN = STATE + "/begun"  # which workload this life has started
 AWAKE = STATE + "/awake"  # there once the workload of this life was ready
 ENGINE_RECORD = "/var/lib/ondemand/{}.engine".format(NAME)  # which engine has the workload
 DONE = "/var/lib/ondemand/{}.done".format(NAME)  # a line for each version whose task has succeeded
+UNPACKED = "/var/lib/ondemand/systemd"  # where systemd's own images lie; root's alone: they hold programs that give rights
 LEAVE = STATE + "/leave"  # there while the package is removed and the workload, which it has not made, is to stay as it is
 OVER = STATE + "/over"  # younger than END once nothing of that life of the service is left
 

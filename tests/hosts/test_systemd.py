@@ -71,11 +71,12 @@ def build(manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 class Builder:
     """Builds packages of one service."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, image: str = IMAGE) -> None:
+        self.directory, self.image = directory, image
 
-    def __call__(self, more: str = "", version: str = "1", keys: str = KEYS, image: str = IMAGE) -> Path:
-        text = (f'[container.web]\nimage = "{image}"\nversion = "{version}"\nports = ["8001:80"]\nstop_timeout = "2s"\n'
+    def __call__(self, more: str = "", version: str = "1", keys: str = KEYS, image: str = "",
+                 ports: str = 'ports = ["8001:80"]\n') -> Path:
+        text = (f'[container.web]\nimage = "{image or self.image}"\nversion = "{version}"\n{ports}stop_timeout = "2s"\n'
                 f"{keys}{more}\n")
         (self.directory / "web.toml").write_text(text)
         path, = packing.write(packing.tasks(read([str(self.directory / "web.toml")]), [DEB], {}), self.directory / "dist")

@@ -21,6 +21,7 @@ ALLOWED = {
     "helpers/engines/docker*.py": "what asks Docker on hosts",
     "helpers/engines/podman*.py": "what asks Podman on hosts",
     "helpers/engines/forwarding.py": "knows what an engine drops, and the one door that it leaves",
+    "helpers/engines/image_volumes.py": "knows where an engine keeps the data that it has of a service",
     "helpers/engines/adopted.py": "asks either for a container that is there already",
     "helpers/engines/compose.py": "knows labels that begin with the name of one",
     "helpers/engines/chosen.py": "knows which of the two has a container",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import image_unit
+from engines import image_unit, image_user, image_volumes
 from process import Failure
 
 PLAIN: dict[str, Any] = {"title": "x", "entrypoint": None, "command": [], "workdir": "", "memory": None, "cpus": None,
@@ -40,7 +40,8 @@ def test_the_program_is_the_one_that_an_engine_would_run(root: Path, image: dict
 
 
 @pytest.mark.parametrize(("image", "declared", "told"), [
-    ({}, {}, "names no program"), ({**IMAGE, "User": "web"}, {}, "runs as the user 'web'"),
+    ({}, {}, "names no program"), ({**IMAGE, "User": "nobody"}, {}, "has no user called 'nobody'; declare 'user'"),
+    (IMAGE, {"user": "web:none"}, "has no group called 'none'"),
     ({"Cmd": ["-x"]}, {}, "can't run a program called '-x'"), ({**IMAGE, "StopSignal": "TERM\nX=1"}, {}, "stop signal"),
     (IMAGE, {"workdir": "/a\nUser=0"}, "can't be in a unit file")])
 def test_what_systemd_cant_run_is_told(root: Path, image: dict[str, Any], declared: dict[str, Any], told: str) -> None:
@@ -62,3 +63,82 @@ def test_the_environment_is_what_docker_gives_and_survives_quoting(root: Path) -
     text(root, environment=environment)
     assert environment == {"A": 'x" $HOME `\\', "PATH": image_unit.PATH, "HOME": "/roots"}
     assert image_unit.environment_file({"A": 'x" $HOME `\\', "B": "two\nlines"}) == 'A="x\\" \\$HOME \\`\\\\"\nB="two\nlines"\n'
+
+
+@pytest.mark.parametrize(("said", "number", "group", "others", "home"), [
+    ("", 0, 0, [], "/roots"), ("root", 0, 0, [], "/roots"), ("web", 101, 102, [7], "/srv"), ("101", 101, 102, [7], "/srv"),
+    ("web:root", 101, 0, [], "/srv"), ("55", 55, 0, [], "/"), ("55:66", 55, 66, [], "/"), ("101:more", 101, 7, [], "/srv")])
+def test_a_user_is_who_docker_takes_it_for(root: Path, said: str, number: int, group: int, others: list[int], home: str) -> None:
+    (root / "root/etc/group").write_text("root:x:0:\nweb:x:102:web\nmore:x:7:a,web\nspoilt:x:y:web\n")
+    found = image_user.user_of(str(root / "root"), said)
+    assert (found.number, found.group, list(found.others), found.home) == (number, group, others, home)
+
+
+def test_another_user_than_root_begins_as_one_who_can_become_it(root: Path) -> None:
+    environment: dict[str, str] = {}
+    found = text(root, {**IMAGE, "User": "web"}, environment, cap_drop=["ALL"], cap_add=["CHOWN"])
+    assert "CapabilityBoundingSet=CAP_CHOWN CAP_SETGID CAP_SETPCAP CAP_SETUID" in found and environment["HOME"] == "/srv"
+    (line,) = [line for line in found if line.startswith("ExecStart=")]
+    assert line == ('ExecStart=":/.ondemand/loader" "--library-path" "/.ondemand" "/.ondemand/setpriv" "--reuid=101" '
+                    '"--regid=102" "--groups=102" "--inh-caps=-all" "--bounding-set=-all,+chown" "--" "/serve"')
+    assert {"loader", "setpriv"} <= {path.name for path in (root / "user").iterdir()}
+
+
+@pytest.fixture
+def volumes(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(image_volumes, "DIRECTORY", str(root / "volumes"))
+    monkeypatch.setattr(image_volumes, "OF_ENGINES", [("docker", str(root / "docker/{}/_data"))])
+    (root / "root/var/data").mkdir(parents=True)
+    (root / "root/var/data/seed").write_text("1")
+    return root / "volumes"
+
+
+def mount(root: Path, *declared: str, is_read_only: bool = False) -> list[str]:
+    return image_volumes.mount(declared, str(root / "root"), is_read_only)
+
+
+def test_volumes_become_mounts_and_a_new_one_has_the_images_files(root: Path, volumes: Path) -> None:
+    host = root / "host"
+    assert mount(root, "data:/var/data", f"{host}:/mnt/x:ro", is_read_only=True) == [
+        f'BindPaths="{volumes}/data":"/var/data"', 'ReadWritePaths="+/var/data"', f'BindReadOnlyPaths="{host}":"/mnt/x"']
+    assert (volumes / "data/seed").read_text() == "1" and host.is_dir() and (root / "root/mnt/x").is_dir()
+    (volumes / "data/seed").write_text("2")
+    mount(root, "data:/var/data")
+    assert (volumes / "data/seed").read_text() == "2"
+    mount(root, "empty:/var/data:nocopy")
+    assert not list((volumes / "empty").iterdir())
+
+
+def test_a_volume_that_was_about_to_be_filled_is_filled_from_the_beginning(root: Path, volumes: Path) -> None:
+    unfinished = volumes / ("data" + image_volumes.UNFINISHED)
+    unfinished.mkdir(parents=True)
+    (unfinished / "half").touch()
+    mount(root, "data:/var/data")
+    assert [path.name for path in (volumes / "data").iterdir()] == ["seed"] and not unfinished.exists()
+    unfinished.mkdir()
+    image_volumes.clear()
+    assert not unfinished.exists() and (volumes / "data").exists()
+
+
+def test_a_volume_leads_nowhere_but_into_the_image(root: Path, volumes: Path) -> None:
+    (root / "root/out").symlink_to("/../../../deep")
+    assert mount(root, "data:/out/place") == [f'BindPaths="{volumes}/data":"/deep/place"']
+    (root / "root/file").touch()
+    with pytest.raises(Failure, match="has no place in the image"):
+        mount(root, "data:/file/place")
+
+
+def test_a_file_of_the_host_gets_a_place_of_its_kind(root: Path, volumes: Path) -> None:
+    (root / "conf").touch()
+    mount(root, f"{root}/conf:/etc/conf:ro")
+    assert (root / "root/etc/conf").is_file()
+
+
+def test_data_that_an_engine_has_are_not_replaced_by_an_empty_volume(root: Path, volumes: Path) -> None:
+    (root / "docker/data/_data").mkdir(parents=True)
+    mount(root, "data:/var/data")
+    image_volumes.forget(str(volumes / "data"))
+    (root / "docker/data/_data/file").touch()
+    with pytest.raises(Failure, match="docker has data in its volume data, and the service does not start without them"):
+        mount(root, "data:/var/data")
+    assert not (volumes / "data").exists()

@@ -8,10 +8,10 @@ import os
 
 from process import Failure
 
+from engines import image_user
 from engines.unpacking import inside
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-HOME = "/root"
 STOP_SIGNAL = "SIGTERM"
 # Docker's default set, less CAP_MKNOD: there are the devices that systemd gives, and no others.
 CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP",
@@ -71,11 +71,11 @@ SystemCallFilter=~@keyring userfaultfd io_uring_setup io_uring_enter io_uring_re
 
 
 def unit(declared: "Dict[str, Any]", image: "Dict[str, Any]", environment: "Dict[str, str]", directory: "str", final: "str",
-         network: "str", package: "str") -> "str":
+         network: "str", package: "str", mounts: "Sequence[str]" = ()) -> "str":
     """Return the text of the unit for an image that is unpacked in ``directory``/root and will lie in ``final``/root.
 
     ``declared`` is what the package says, ``image`` the image's configuration, ``environment`` that of the workload, to which
-    the variables are added that Docker adds.  Raises Failure.
+    the variables are added that Docker adds; ``mounts`` are the directives for its volumes.  Raises Failure and OSError.
     """
     entry = image.get("Entrypoint") or [] if declared["entrypoint"] is None else declared["entrypoint"]
     # As Docker has it: another entry point takes away the image's command.
@@ -86,11 +86,11 @@ def unit(declared: "Dict[str, Any]", image: "Dict[str, Any]", environment: "Dict
     if argv[0][:1] in ("", "@", "-", "+", "!", ":", "|"):
         raise Failure("systemd can't run a program called {!r}; declare 'entrypoint'".format(argv[0]))
     root = os.path.join(directory, "root")
-    if image.get("User") not in (None, "", "0", "root"):
-        raise Failure("the image runs as the user {!r}; systemd starts no program as a user that this host does not know".format(
-            image["User"]))
+    user = image_user.user_of(root, declared.get("user") or image.get("User") or "")
     environment.setdefault("PATH", PATH)
-    environment.setdefault("HOME", home_of_root(root))
+    environment.setdefault("HOME", user.home)
+    kept = capabilities(declared)
+    bounds = kept if user.is_root else sorted(set(kept).union(image_user.NEEDED))
     lines = ["ExecSearchPath=" + value(environment["PATH"]),
              "UnsetEnvironment=" + " ".join(name for name in OF_SYSTEMD if name not in environment)]
     if declared["memory"] is not None:
@@ -104,7 +104,13 @@ def unit(declared: "Dict[str, Any]", image: "Dict[str, Any]", environment: "Dict
         lines.append("TemporaryFileSystem={}:{}".format(word(path), TMPFS + ("," + options if options else "")))
         if declared["read_only"]:
             lines.append("ReadWritePaths=+" + path)
-    lines.append("CapabilityBoundingSet=" + " ".join("CAP_" + name for name in capabilities(declared)))
+    lines += mounts
+    lines.append("CapabilityBoundingSet=" + " ".join("CAP_" + name for name in bounds))
+    if not user.is_root:
+        argv = image_user.command(user, kept) + argv
+        image_user.bring(os.path.join(directory, "user"))
+        make_directory(root, image_user.PLACE)
+        lines.append("BindReadOnlyPaths={}:{}".format(os.path.join(final, "user"), image_user.PLACE))
     workdir = declared["workdir"] or image.get("WorkingDir") or "/"
     make_directory(root, workdir)
     make_directory(root, "/run")
@@ -156,16 +162,6 @@ def word(text: "str") -> "str":
     return '"{}"'.format("".join(one if ord(one) >= 32 else "\\x{:02x}".format(ord(one)) for one in found))
 
 
-def home_of_root(root: "str") -> "str":
-    """Return the home directory that the image gives to root, as whom its program is started."""
-    try:
-        with open(inside(root, ["etc", "passwd"]), encoding="utf-8", errors="surrogateescape") as stream:
-            rows = [line.rstrip("\n").split(":") for line in stream]
-    except (OSError, ValueError):
-        return HOME
-    return next((row[5] for row in rows if len(row) > 5 and row[2] == "0" and row[5]), HOME)
-
-
 def make_directory(root: "str", path: "str") -> "None":
     try:
         os.makedirs(inside(root, path.split("/"), makes=True), 0o755, exist_ok=True)
@@ -175,4 +171,4 @@ def make_directory(root: "str", path: "str") -> "None":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Dict, List, Sequence

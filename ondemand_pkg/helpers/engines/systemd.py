@@ -7,14 +7,14 @@ group, and asked of systemctl(1) where it does not say enough.  Hides both, and 
 import os
 
 from declared import DIGEST_LENGTH
-from names import DECLARATION, ENGINE_RECORD, NAME, PACKAGE, WORKLOAD
+from names import DECLARATION, ENGINE_RECORD, NAME, PACKAGE, UNPACKED, WORKLOAD
 from process import Failure
 
 from engines import Output, Seen
 from engines.processes import is_alive
 from engines.unit import Promise, Unit
 
-DIRECTORY = "/var/lib/ondemand/systemd"  # root's alone: images hold programs that give rights to whoever runs them
+DIRECTORY = UNPACKED
 UNIT = "ondemand-image@{}.service".format(NAME.replace("+", "_"))
 UNIT_FILE = "/run/systemd/system/" + UNIT
 GROUPS = "/sys/fs/cgroup"
@@ -130,6 +130,7 @@ class Systemd(Unit):
     def make(self, name: "str", wanted: "Wanted") -> "None":
         import json
 
+        from engines import image_volumes
         from engines.image_unit import environment_file, unit
         from engines.unpacking import inside, unpack
 
@@ -146,7 +147,9 @@ class Systemd(Unit):
             environment = dict(line.partition("=")[::2] for line in image.get("Env") or [])
             environment.update(wanted.environment)
             environment.update(wanted.secret_environment)
-            text = unit(declared["systemd"], image, environment, directory, os.path.join(DIRECTORY, WORKLOAD), NETWORK, PACKAGE)
+            mounts = image_volumes.mount(wanted.volumes, root, declared["systemd"]["read_only"])
+            final = os.path.join(DIRECTORY, WORKLOAD)
+            text = unit(declared["systemd"], image, environment, directory, final, NETWORK, PACKAGE, mounts)
             hosts = os.path.join(inside(root, ["etc"], makes=True), "hosts")
             if not os.path.lexists(hosts) or os.path.isfile(hosts) and not os.path.getsize(hosts):
                 write(hosts, "127.0.0.1 localhost\n::1 localhost\n", 0o644)
@@ -190,6 +193,9 @@ class Systemd(Unit):
         for name in names:
             for ending in (UNFINISHED, GONE):
                 self.forget(os.path.join(DIRECTORY, name + ending))
+        from engines import image_volumes
+
+        image_volumes.clear()
         try:
             os.rmdir(DIRECTORY)
         except OSError:
