@@ -31,6 +31,7 @@ echo 'host all all all trust' >/tmp/hba
 exec /usr/lib/postgresql/15/bin/postgres -D /var/lib/postgresql/15/main -c config_file=/etc/postgresql/15/main/postgresql.conf \\
     -c hba_file=/tmp/hba -c listen_addresses='*' -c external_pid_file= -c unix_socket_directories=''']
 ports   = ["5432:5432"]
+ready   = { log = "ready to accept connections" }     # it listens before it lets anyone in
 """
 CACHE = """
 user    = "redis"
@@ -151,7 +152,7 @@ def test_data_of_docker_are_not_left_for_an_empty_volume(manager: Manager, build
     assert machine.sh(f"curl -s {URL}") == "old\n"
 
 
-def test_postgresql_runs_unchanged_and_keeps_its_data(manager: Manager, build: Builder) -> None:
+def test_postgresql_and_redis_run_unchanged_and_keep_their_data(manager: Manager, build: Builder) -> None:
     machine = manager.machine
     machine.import_image("many:1")
     machine.sh(SMALL)
