@@ -5,35 +5,18 @@ Knows their names and help; hides nothing.
 
 from __future__ import annotations
 
-import inspect
-import re
 from pathlib import Path
 
 import click
 
 from ondemand_pkg.formats import FORMATS
 
-_END = re.compile(r"(?<=\.) (?=[A-Z])")  # between two sentences
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 OUTPUT = click.option("-o", "--output", default="dist", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
                       help="Directory for the results.")
 FORMAT = click.option("--format", "formats", multiple=True, type=click.Choice(list(FORMATS)),
                       callback=lambda context, option, names: tuple(FORMATS[name] for name in names or FORMATS),
                       help="Only this format; repeatable. Both by default.")
-
-
-class Listing(click.Group):
-    """A group of commands; its help says what each does in a whole sentence, where click cuts it at the end of the line."""
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = []
-        for name in self.list_commands(context):
-            command = self.get_command(context, name)
-            assert command is not None
-            first = " ".join(inspect.cleandoc(command.help or "").split("\n\n")[0].split())
-            rows.append((name, _END.split(first)[0].rstrip(".") + "."))
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
 
 
 class OfDeclarations(click.Command):

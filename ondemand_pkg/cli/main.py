@@ -17,7 +17,7 @@ import click
 
 from ondemand_host.visible import visible
 from ondemand_pkg import __version__
-from ondemand_pkg.cli.arguments import Listing
+from ondemand_pkg.cli.listing import Listing
 from ondemand_pkg.cli.shared import Report, written_off
 
 # Each command's module in this room, and its name there.

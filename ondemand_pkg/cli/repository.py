@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from ondemand_host.visible import as_json, visible
-from ondemand_pkg.cli.arguments import Listing
+from ondemand_pkg.cli.listing import Listing
 from ondemand_pkg.cli.shared import Report, command
 
 _LEAST, _MOST = 3600, 10 * 365 * 86400  # seconds; an index can't be renewed all the time

@@ -85,7 +85,7 @@ def test_a_frozen_container_does_nothing_until_the_next_client_who_is_answered(
     assert content(machine, "paused", "cgroup.freeze") == "1"
     assert content(machine, "paused", "cpu.stat") == used
     get(machine, 8082)
-    assert content(machine, "paused", "cgroup.freeze") == "0"
+    assert content(machine, "paused", "cpu.stat") != used  # it may be frozen again by now
     assert machine.sh("docker inspect --format '{{.State.Pid}} {{.State.StartedAt}}' ondemand-paused") == life
 
 
