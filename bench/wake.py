@@ -27,7 +27,7 @@ from .measure import Alternative, Bar, Sample, Table, comparison, in_turns, rati
 
 SUITE = "trixie"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter")
-HAND_RATIO, PAUSED_RATIO = 1.0, 0.15  # to the wake by hand
+HAND_RATIO, PAUSED_RATIO, UNPACKED_RATIO = 1.0, 0.15, 0.3  # to the wake by hand
 TOLD = 50.0  # milliseconds from the end of a container that exits while it starts to the message
 CROWDS, MOST_OTHERS, CROWD_RUNS = (200, 1000, 10_000), 1000, 3  # clients at once; the other way gets no more than so many
 SETTLE = 0.5  # seconds; the engine tidies up behind a container after it calls it stopped
@@ -55,6 +55,16 @@ idle_action = "pause"
 image = "nginx:many"
 ports = ["82:80"]
 command = ["sh", "-c", "sleep 0.2; date +%s%N; exit 3"]
+"""
+# Its image is in the package, of which systemd itself runs it.
+UNPACKED_DECLARATION = """
+[container.unpacked]
+version = "1"
+image = "nginx:many"
+ports = ["83:80"]
+engine = "systemd"
+bundle = true
+outbound = false
 """
 EXITS = "ondemand-exits-container"
 _AWAKE = "active,activating,deactivating,reloading"
@@ -96,6 +106,8 @@ class Way:
 
 
 HERE = Way("here, the package", 80, ("ondemand-nginx.service", "ondemand-nginx-container.service"), "ondemand-nginx.socket")
+UNPACKED = Way('here, engine = "systemd"', 83, ("ondemand-unpacked.service", "ondemand-unpacked-container.service"),
+               "ondemand-unpacked.socket", ("ondemand-image@unpacked.service",))
 PUBLISHED = Way("units around docker start -a", 8090, ("nginx-proxy.service", "nginx-docker.service"), "nginx-proxy.socket",
                 ("docker-proxy",))
 BY_HAND = "by hand: docker start, request"
@@ -113,6 +125,7 @@ def missing() -> str:
 def facts() -> list[tuple[str, str]]:
     """Return the ways in one line each."""
     return [(HERE.name, "ondemand-nginx.deb on port 80"),
+            (UNPACKED.name, "ondemand-unpacked.deb on port 83: the image unpacked, and the relay in the path"),
             (PUBLISHED.name, "socket, systemd-socket-proxyd, wait until the port that docker publishes accepts"),
             (BY_HAND, "the container's own address, asked every 2 ms; nothing between client and container")]
 
@@ -141,7 +154,9 @@ class _Bench:
         machine = self.machine
         machine.sh(MANY)
         packages = built(directory, DECLARATION)
-        machine.apt_install(*(packages[f"deb/{name}"] for name in ("nginx", "paused", "exits")))
+        os.environ["DOCKER_HOST"] = f"unix:///proc/{machine.leader}/root/run/docker.sock"
+        packages.update(built(directory, UNPACKED_DECLARATION))
+        machine.apt_install(*(packages[f"deb/{name}"] for name in ("nginx", "paused", "exits", "unpacked")))
         machine.run("docker", "create", "--name", "nginx8080", "-p", "8080:80", IMAGE)
         machine.write("/usr/local/bin/waitport", WAITPORT)
         machine.run("chmod", "755", "/usr/local/bin/waitport")
@@ -168,7 +183,7 @@ class _Bench:
 
     def settle(self) -> None:
         """Wait until no service and no container of any way runs, and the sockets listen."""
-        services = " ".join((*HERE.services, *PUBLISHED.services))
+        services = " ".join((*HERE.services, *PUBLISHED.services, *UNPACKED.services, *UNPACKED.programs))
         awake = (f"systemctl list-units --no-legend --state={_AWAKE} {services} | grep -q . || "
                  "docker ps -q --filter status=running | grep -q .")
         self.machine.sh(f"while {awake}; do sleep 0.02; done", timeout=120)
@@ -190,7 +205,7 @@ class _Bench:
 
     def explain(self, way: Way) -> None:
         """Say what the journal holds of a failure of the package; that others fail is what is counted."""
-        if way is HERE:
+        if way in (HERE, UNPACKED):
             units = [f"--unit={unit}" for unit in (way.socket, *way.services)]
             done = self.machine.run("journalctl", "--no-pager", "--output=short-precise", "--lines=60", *units)
             click.echo(done.stdout, err=True)
@@ -212,13 +227,15 @@ class _Bench:
 
     def first_requests(self, runs: int) -> Table:
         """Measure the first request of every way in turns."""
-        click.echo(f"wake: {runs} rounds of 3 ways", err=True)
+        click.echo(f"wake: {runs} rounds of 4 ways", err=True)
+        ways = (HERE, UNPACKED, PUBLISHED)
         times = in_turns([Alternative(BY_HAND, self.by_hand),
-                          *(Alternative(way.name, partial(self.first_request, way)) for way in (HERE, PUBLISHED))], runs)
+                          *(Alternative(way.name, partial(self.first_request, way)) for way in ways)], runs)
         paused = [self.from_paused() for _ in range(runs + 1)][1:]
         times = {**times, PAUSED.name: paused}
         return comparison("The first request, from asleep to the whole reply", times, BY_HAND, [
             verdict("here to by hand", ratio(times[HERE.name], times[BY_HAND]), HAND_RATIO),
+            verdict(f"{UNPACKED.name}, to by hand", ratio(times[UNPACKED.name], times[BY_HAND]), UNPACKED_RATIO),
             verdict("here, from paused, to by hand", ratio(paused, times[BY_HAND]), PAUSED_RATIO), *self.told_failures()])
 
     def from_paused(self) -> Sample:

@@ -24,7 +24,7 @@ _ADOPTING = {"unit": ("chosen", "networks", "processes", "unit"),
              "container": ("adopted", "beside", "chosen", "docker", "docker_api", "networks", "podman", "podman_api",
                            "processes")}
 _ADOPTING["compose"] = (*_ADOPTING["container"], "compose")
-_UNPACKING = ("chosen", "image_unit", "image_user", "image_volumes", "processes", "systemd", "unit", "unpacking")
+_UNPACKING = ("chosen", "image_unit", "image_user", "image_volumes", "manager", "processes", "systemd", "unit", "unpacking")
 
 # Whichever a host has when the container is first made, Docker where it has both.
 ANY = dataclasses.replace(

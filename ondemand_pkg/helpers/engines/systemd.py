@@ -11,6 +11,7 @@ from names import DECLARATION, ENGINE_RECORD, NAME, PACKAGE, UNPACKED, WORKLOAD
 from process import Failure
 
 from engines import Output, Seen
+from engines.manager import Job
 from engines.processes import is_alive
 from engines.unit import Promise, Unit
 
@@ -107,7 +108,10 @@ class Systemd(Unit):
             write(UNIT_FILE, text, 0o644)
             self.answer(["systemctl", "daemon-reload"])
         open(os.path.join(directory, BEGUN), "a").close()
-        return Promise(self, ["systemctl", "start", "--", UNIT])
+        try:
+            return Job(UNIT)
+        except OSError:
+            return Promise(self, ["systemctl", "start", "--", UNIT])
 
     def forget_end(self, name: "str") -> "None":
         # A server that had to be killed is no failed unit: the service of the container says how it went.
