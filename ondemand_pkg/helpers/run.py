@@ -135,7 +135,7 @@ class Run:
 
     def refuse_loss(self, vigil: "Vigil") -> "None":
         """Raise EngineLeft where the workload ended before it was ready, because the engine has gone away."""
-        if self.BEGINS_AGAIN and self.life.state == STARTING and vigil.is_dead() and vigil.is_leaving():
+        if self.BEGINS_AGAIN and self.life.state == STARTING and not vigil.is_alive() and vigil.is_leaving():
             raise EngineLeft("the engine went away")
 
     def await_engine(self, error: "EngineDown") -> "None":
@@ -185,7 +185,8 @@ class Run:
             if self.gateway is not None:
                 self.gateway.check(self.engine, workload)
             is_running = found.is_running and goes_on(self.engine, workload, self.begun + self.limit)
-            self.vigil = vigil = Vigil(self.engine, self.engine.output(workload, found, self.by_log))
+            presence = self.engine.presence()  # before that request: an engine that answers it has got this one too
+            self.vigil = vigil = Vigil(self.engine, self.engine.output(workload, found, self.by_log), presence)
             starting = None if is_running else self.engine.begin(workload)
             self.life.happen(BEGUN)
             if self.waiting:  # it gets ready while the engine is at work
@@ -196,7 +197,6 @@ class Run:
                 starting.done()
             self.steps.take("started")
             tell_begun(workload)
-            vigil.presence = self.engine.presence()  # before the last request: an engine that answers that has got this one too
             seen = self.engine.look(workload)
             if seen is None:
                 raise Failure("the container was removed while it was starting; the next connection creates it again")

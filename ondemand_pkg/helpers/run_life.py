@@ -42,7 +42,7 @@ KILLED = 128 + 9
 BY_SIGNAL = (KILLED, 128 + 15)  # the statuses of what was killed or stopped from outside
 STOP_RETRY = 1.0  # seconds after which an engine that does not stop a workload is asked again
 STEADY = 10.0  # seconds after which a workload that ends is not one that failed to start
-EXITED_EARLY = "the container exited{} before it was ready; {}"
+EXITED_EARLY = "the {} exited{} before it was ready; {}"
 LAST_WORDS = 400  # bytes of the output that are quoted in the message of a failure
 
 
@@ -163,7 +163,8 @@ class Life(Machine):
 
     def begin_again(self) -> "None":
         """Go back to before the start: clients stay held for the one to come."""
-        say("the engine went away while the container was starting; it is started again once the engine is back")
+        say("the engine went away while the {} was starting; it is started again once the engine is back".format(
+            self.engine.kind))
         self.workload, self.addresses, self.address, self.token = WORKLOAD, [], "", ""
         self.control.last = ""  # what was said of the workload holds no more
 
@@ -202,7 +203,7 @@ class Life(Machine):
             return  # it has none now; it is sought again as long as clients come
         if found and self.address not in found:
             self.addresses, self.address = found, found[0]
-            say("the container has another address now: {}".format(self.address))
+            say("the {} has another address now: {}".format(self.engine.kind, self.address))
             self.control.tell("{} {}".format(words.MOVED, self.address), "{} {}".format(words.READY, self.address))
 
     def let_pass(self, descriptor: "int", ports: "str") -> "None":
@@ -224,7 +225,7 @@ class Life(Machine):
         try:
             self.engine.freeze(self.workload)
         except (EngineDown, EngineError) as error:
-            say("the container can't be paused ({}); it is stopped instead".format(error))
+            say("the {} can't be paused ({}); it is stopped instead".format(self.engine.kind, error))
             self.happen(CANT_FREEZE)
         else:
             self.happen(FROZE)
@@ -298,7 +299,7 @@ class Life(Machine):
         self.next_stop = time.monotonic() + STOP_RETRY
         if refusal != self.refusal:
             self.refusal = refusal
-            say("the container can't be stopped yet ({}); the engine is asked again".format(refusal))
+            say("the {} can't be stopped yet ({}); the engine is asked again".format(self.engine.kind, refusal))
 
     def give_up(self, reason: "str") -> "None":
         self.blame("{}; {}".format(reason, self.quoted_last_words()))
@@ -306,7 +307,7 @@ class Life(Machine):
         self.stop_again()
 
     def tell_exit(self) -> "None":
-        self.blame(EXITED_EARLY.format("", self.quoted_last_words()))
+        self.blame(EXITED_EARLY.format(self.engine.kind, "", self.quoted_last_words()))
         self.fail()
 
     def fail_by_exit(self, seen: "Seen") -> "None":
@@ -314,17 +315,18 @@ class Life(Machine):
         self.name_exit(seen)
 
     def name_exit(self, seen: "Seen") -> "None":
-        self.reason = EXITED_EARLY.format(" with status {}".format(seen.status), self.quoted_last_words())
+        self.reason = EXITED_EARLY.format(self.engine.kind, " with status {}".format(seen.status), self.quoted_last_words())
         self.name_memory(seen)
 
     def fail_by_end(self, seen: "Seen") -> "None":
-        self.reason = "the container exited with status {} soon after it was ready".format(seen.status)
+        self.reason = "the {} exited with status {} soon after it was ready".format(self.engine.kind, seen.status)
         self.name_memory(seen)
         self.fail()
 
     def name_memory(self, seen: "Seen") -> "None":
         if seen.out_of_memory:
-            self.blame("the container ran out of memory and was killed; raise 'memory'")
+            self.blame("the {} ran out of memory and was killed; raise {}".format(
+                self.engine.kind, "'memory'" if self.engine.makes else "its limit"))
 
     def end_awake(self, seen: "Seen") -> "None":
         self.name_memory(seen)

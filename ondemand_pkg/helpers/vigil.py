@@ -39,6 +39,10 @@ class Vigil:
     def is_dead(self) -> "bool":
         return bool(self.life) and not self.engine.is_alive(self.life)
 
+    def is_alive(self) -> "bool":
+        """Return whether it runs; it may have ended before it was seen to."""
+        return bool(self.life) and self.engine.is_alive(self.life)
+
     def has_left(self) -> "bool":
         """Return whether what answers at the engine's place now is another engine than before."""
         return self.presence is not None and self.presence.has_left()

@@ -72,8 +72,8 @@ def passed(check: "Check", engine: "Engine", life: "str", deadline: "float", tim
             return False
         if time.monotonic() > deadline:
             where = listening.instead(engine.process(life), check.ports) if isinstance(check, (Choice, Probe)) else ""
-            raise Failure('timed out after {:g} s waiting for the container to {} ({}); {}if it needs longer, '
-                          'declare {}'.format(timeout, check.what, check.last, where, form))
+            raise Failure('timed out after {:g} s waiting for the {} to {} ({}); {}if it needs longer, '
+                          'declare {}'.format(timeout, engine.kind, check.what, check.last, where, form))
     return True
 
 

@@ -206,6 +206,34 @@ def test_a_start_over_which_the_engine_goes_away_is_asked_for_again(host: Host, 
     assert host.told == [] and outcome.last_end()[0] == 0
 
 
+def test_a_container_that_a_restarted_engine_has_killed_before_it_was_seen_to_run_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine has answered the start, and the next one is asked how it went."""
+    engine = FakeDocker(tmp_path)
+    host = Host(engine, tmp_path, monkeypatch)
+    hear, lives = engine.hear, iter([True])
+
+    def hear_next(word: str) -> None:
+        if word == "look" and engine.workload.is_running and next(lives, False):
+            engine.leaves_for_good()
+            engine.workload.status, engine.workload.life = 137, ""
+            engine.comes_back()
+        hear(word)
+
+    monkeypatch.setattr(engine, "hear", hear_next)
+
+    def script(client: Any) -> None:
+        while engine.asked.count("begin") < 2:
+            time.sleep(0.001)
+        awake(client)
+        engine.exits(0)
+
+    assert host.run(script) == 0
+    assert host.told == [] and outcome.last_end()[0] == 0
+    host.close()
+
+
 def test_a_container_that_is_being_made_when_the_engine_goes_away_is_made_once_it_is_back(
     host: Host, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

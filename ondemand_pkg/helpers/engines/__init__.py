@@ -110,6 +110,7 @@ class Engine:
 
     word = ""  # by which it is noted
     title = ""  # what people call it
+    kind = "container"  # of workload, in what is said of it
     place = ""  # where it answers
     makes = True  # workloads; else they are there already, and stay when the package goes
     has_own_network = False  # of which the helpers are a part: no socket unit listens at the workload's addresses

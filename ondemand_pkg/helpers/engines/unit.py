@@ -36,6 +36,7 @@ class Unit(Engine):
     """systemd's manager, for the one unit that the package names."""
 
     word, title, place = "unit", "systemd", "D-Bus"
+    kind = "unit"
     makes = False
 
     def __init__(self) -> "None":
