@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import struct
 import time
@@ -19,6 +20,7 @@ from loop import Loop
 from own_sockets import listening_socket
 
 LIMIT = 10.0  # seconds
+FILES = 4096  # that a test may open: an ordinary user's process begins with 1024
 RST = struct.pack("ii", 1, 0)
 
 
@@ -73,6 +75,14 @@ def is_reset(client: socket.socket) -> bool:
         return False
     except ConnectionResetError:
         return True
+
+
+@pytest.fixture(autouse=True, scope="module")
+def files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(FILES, hard)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
