@@ -216,8 +216,8 @@ def host_directories(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Tr
     for volume in declared(package, "volumes"):
         path, colon = volume.partition(":")[:2]
         if colon and path.startswith("/") and not os.path.exists(path):
-            yield Trouble(WARNING, "{}, which the container uses ({}), does not exist; the next wake creates an empty directory "
-                          "of root there".format(path, volume), "create it with what belongs in it, or mount it")
+            yield Trouble(WARNING, "{}, which the container uses ({}), does not exist; it will be created empty, owned by "
+                          "root".format(path, volume), "create it with its content, or mount it, first")
 
 
 def proxied(package: "Installed", _: "Dict[str, Unit]") -> "Iterator[Trouble]":

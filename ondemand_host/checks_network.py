@@ -39,8 +39,9 @@ def passing(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble
     said = checks.said(["journalctl", "--boot", "--unit", helper, "--output=cat", "--lines=50", "--no-pager"])
     last = said.rpartition("Started ")[2]  # since its last start
     for line in last.splitlines():
-        if line.startswith(IMPOSSIBLE):
-            yield Trouble(WARNING, line, "see what the page on firewalls says of path = \"kernel\"; the next wake tries again")
+        why = line.partition(": ")[2]  # behind the name of the service
+        if why.startswith(IMPOSSIBLE):
+            yield Trouble(WARNING, why, "see what docs/firewall.md says of path = \"kernel\"; the next wake tries again")
 
 
 def waking(package: "Installed", units: "Dict[str, Unit]") -> "Iterator[Trouble]":

@@ -73,7 +73,7 @@ def drops(addresses: "Iterable[str]", net: "Path" = Path("/proc/net")) -> "int":
 def shared(addresses: "Iterable[str]", net: "Path" = Path("/proc/net")) -> "List[str]":
     """Return those addresses of datagrams, "[::]:53/udp", that more than one socket has."""
     found = _unconnected(addresses, net)
-    anywhere = {"[::]": "0.0.0.0", "0.0.0.0": "[::]"}  # a socket of IPv6 that takes IPv4 too, and one of IPv4
+    anywhere = {"[::]": "0.0.0.0"}  # systemd's socket of IPv6 takes IPv4 too; whether another one does, the kernel does not tell
     twins = {}
     for address in found:
         host, _, port = address.rpartition(":")

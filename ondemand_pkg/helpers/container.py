@@ -179,8 +179,8 @@ class Container:
         for volume in self.declaration.volumes:
             path, _, inside = volume.partition(":")
             if inside and path.startswith("/") and not os.path.exists(path):
-                say("{}, which the container uses ({}), does not exist; the next wake creates an empty directory of root there; "
-                    "create it with what belongs in it, or mount it".format(path, volume))
+                say("{}, which the container uses ({}), does not exist; it will be created empty, owned by root; create it with "
+                    "its content, or mount it, first".format(path, volume))
 
     def drop_next(self) -> "None":
         """Free the name NAME.next; what was on its way back to be the workload is NAME.previous again."""
@@ -226,12 +226,12 @@ def create(engine: "Engine") -> "int":
 def keep(engine: "Engine", declaration: "Declaration") -> "bool":
     """Make the workload be there as declared, at this engine from now on; return False where that waits for a stop."""
     container = Container(engine, declaration)
+    container.tell_of_directories()
     if not container.ensure(may_stop=False):
         return False
     container.drop_next()  # one that was made for a declaration that holds no more
     chosen.note(engine)
     container.tell_of_volumes()
-    container.tell_of_directories()
     advice = engine.advice()
     for line in advice.split("\n") if advice else ():
         say(line)
@@ -332,7 +332,7 @@ def remove(engine: "Engine") -> "int":
                     say("the container {} was not made by this package and is left alone".format(name))
             engine.clear(names)
             remove_lock()
-    except (EngineDown, EngineError, Failure) as error:
+    except (EngineDown, EngineError, Failure, OSError) as error:
         if not engine.makes:
             say("what this package has put to sleep could not be resumed ({})".format(error))
             return 0

@@ -73,7 +73,8 @@ def is_awake_with_another(engine: "Engine") -> "bool":
             "/run/systemd/system/ondemand-image@{3}.service; ip netns delete {4}'".format(
                 engine.title, UNPACKED, WORKLOAD, NAME.replace("+", "_"), PACKAGE))
     seen = engine.look(WORKLOAD)
-    is_awake = programs.said(["systemctl", "is-active", "{}-container.service".format(UNITS)], PATIENCE).strip() == "active"
+    state = programs.said(["systemctl", "is-active", "{}-container.service".format(UNITS)], PATIENCE).strip()
+    is_awake = state not in ("", "inactive", "failed")  # one that is just starting is, too
     return is_awake and not (seen is not None and seen.is_running)
 
 

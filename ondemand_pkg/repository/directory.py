@@ -177,7 +177,7 @@ def _readable() -> Iterator[None]:
 
 def _of_other_user(path: Path) -> str:
     """Return what to do first where a directory, or the one in which it would be made, belongs to another user."""
-    there = next((one for one in (path, *path.absolute().parents) if one.exists()), Path("/"))
+    there = next((one for one in (path, *path.absolute().parents) if os.path.exists(one)), Path("/"))
     owner = there.stat().st_uid
     if owner == os.geteuid():
         return ""

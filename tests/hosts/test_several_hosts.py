@@ -18,6 +18,10 @@ from .test_how_to import follow, with_packages
 PAGE = DOCS / "several-hosts.md"
 HAPROXY, FLOATING, DNS = "HAProxy in front of three hosts", "A floating address", "DNS"
 AWAKE = "systemctl is-active ondemand-web-container"
+# Waits for two connections to the port.
+CHECKED = ("iptables -I INPUT -p tcp --dport 8080 --syn; "
+           "until [ \"$(iptables -vnxL INPUT | awk '/dpt:8080/ { print $1 }')\" -ge 2 ]; do sleep 0.2; done; "
+           "iptables -D INPUT -p tcp --dport 8080 --syn")
 
 
 class Client(Builder):
@@ -75,7 +79,8 @@ def test_haproxy_wakes_one_host_and_its_checks_wake_none(site: Site) -> None:
     site.follow(HAPROXY, site.front)
     assert site.awake() == ["active", "inactive", "inactive"]
     site.sleep()
-    site.front.sh("sleep 5")  # two checks of each
+    for machine in site.hosts:
+        machine.sh(CHECKED, timeout=60)
     assert site.awake() == ["inactive"] * 3
 
 

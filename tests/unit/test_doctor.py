@@ -155,7 +155,7 @@ def test_values_that_everybody_may_read_are_found(host: Path) -> None:
 def test_a_directory_of_the_host_that_is_not_there_is_found(host: Path) -> None:
     declare(host, volumes=[f"{host}:/there:ro", f"{host}/gone:/gone", "data:/data", "/anonymous"])
     (one,) = found(checks.host_directories)
-    assert one.finding.startswith(f"{host}/gone, which the container uses") and "empty directory" in one.finding
+    assert one.finding.startswith(f"{host}/gone, which the container uses") and "created empty" in one.finding
 
 
 def test_the_proxy_of_systemd_is_found_where_selinux_is_enforcing(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +229,9 @@ def test_another_socket_at_the_same_port_of_udp_is_found(tmp_path: Path) -> None
     assert sockets.shared(["[::]:27015/udp"], tmp_path) == []
     (tmp_path / "udp6").write_text("head\n" + 2 * line.format(six, six, 6))
     assert sockets.shared(["[::]:27015/udp"], tmp_path) == ["[::]:27015/udp"]
+    # A socket of IPv6 may be for IPv6 alone, which the kernel's table does not tell.
+    (tmp_path / "udp").write_text("head\n" + line.format(anywhere, anywhere, 5))
+    assert sockets.shared(["0.0.0.0:27015/udp"], tmp_path) == []
 
 
 def test_a_shared_port_is_said_with_what_shows_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +262,10 @@ def test_what_keeps_the_kernel_from_leading_clients_is_found(
 def test_why_the_relay_forwards_all_since_the_last_wake_is_said(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (host / "libexec/ondemand-web/kernel").touch()
     units = {**WELL, DOOR: Unit("active"), HELPER: Unit("active")}
-    said = 'Started X.\npath = "kernel" is not possible: no nft; the relay forwards all connections\n'
+    said = 'Started X.\nondemand-web: path = "kernel" is not possible: no nft; the relay forwards all connections\n'
     monkeypatch.setattr(checks, "said", lambda argv: said)
     (one,) = found(checks_network.passing, units)
+    assert "docs/firewall.md" in one.remedy
     assert "no nft" in one.finding and one.severity == WARNING
     said += "Stopped X.\nStarted X.\n"
     assert found(checks_network.passing, units) == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 from engines import image_unit, image_user, image_volumes
 from process import Failure
@@ -81,7 +84,42 @@ def test_another_user_than_root_begins_as_one_who_can_become_it(root: Path) -> N
     (line,) = [line for line in found if line.startswith("ExecStart=")]
     assert line == ('ExecStart=":/.ondemand/loader" "--library-path" "/.ondemand" "/.ondemand/setpriv" "--reuid=101" '
                     '"--regid=102" "--groups=102" "--inh-caps=-all" "--bounding-set=-all,+chown" "--" "/serve"')
-    assert {"loader", "setpriv"} <= {path.name for path in (root / "user").iterdir()}
+    assert {"loader", "setpriv", "env"} <= {path.name for path in (root / "user").iterdir()}
+
+
+def test_nothing_of_the_image_reaches_what_becomes_another_user(root: Path) -> None:
+    environment = {"LD_PRELOAD": "/evil so", "GLIBC_TUNABLES": "x", "A": "b"}
+    found = text(root, {**IMAGE, "User": "web"}, environment)
+    assert {"LD_PRELOAD", "GLIBC_TUNABLES"}.isdisjoint(environment) and environment["A"] == "b"
+    (line,) = [line for line in found if line.startswith("ExecStart=")]
+    assert line.endswith('"--" "/.ondemand/loader" "--library-path" "/.ondemand" "/.ondemand/env" "GLIBC_TUNABLES=x" '
+                         '"LD_PRELOAD=/evil so" "/serve"')
+    assert {"BindReadOnlyPaths=/there/user/preload:/etc/ld.so.preload",
+            "BindReadOnlyPaths=/there/user/nsswitch:/etc/nsswitch.conf"} <= set(found)
+    assert (root / "user/preload").read_text() == "" and "systemd" not in (root / "user/nsswitch").read_text()
+    environment = {"LD_PRELOAD": "/own"}
+    text(root, IMAGE, environment)
+    assert environment["LD_PRELOAD"] == "/own"  # of root, whom nobody has to become
+
+
+def test_an_image_that_preloads_libraries_is_refused_to_another_user(root: Path) -> None:
+    (root / "root/etc/ld.so.preload").write_text("/evil.so\n")
+    with pytest.raises(Failure, match=r"ld\.so\.preload.*declare user = \"root\", or use an engine"):
+        text(root, {**IMAGE, "User": "web"})
+    text(root)
+
+
+@pytest.mark.parametrize("listed", ["", "\tlibc.so.6 => not found\n"])
+def test_a_program_whose_libraries_are_not_known_is_not_brought(root: Path, monkeypatch: pytest.MonkeyPatch, listed: str) -> None:
+    monkeypatch.setattr(programs, "said", lambda *_: listed)
+    with pytest.raises(Failure, match="is linked with can't be found; see '.*--list"):
+        text(root, {**IMAGE, "User": "web"})
+
+
+def test_a_list_of_users_that_is_no_file_is_no_list(root: Path) -> None:
+    (root / "root/etc/passwd").unlink()
+    os.mkfifo(root / "root/etc/passwd")
+    assert image_user.user_of(str(root / "root"), "7").number == 7
 
 
 @pytest.fixture
@@ -124,8 +162,27 @@ def test_a_volume_leads_nowhere_but_into_the_image(root: Path, volumes: Path) ->
     (root / "root/out").symlink_to("/../../../deep")
     assert mount(root, "data:/out/place") == [f'BindPaths="{volumes}/data":"/deep/place"']
     (root / "root/file").touch()
-    with pytest.raises(Failure, match="has no place in the image"):
-        mount(root, "data:/file/place")
+    (root / "root/top").symlink_to("/")
+    for place in ("/file/place", "/file", "/top"):
+        with pytest.raises(Failure, match="has no place in the image"):
+            mount(root, "new:" + place)
+    assert not (volumes / "new").exists()
+
+
+def test_what_is_made_on_the_host_is_roots_alone_to_write(root: Path, volumes: Path) -> None:
+    mask = os.umask(0)
+    try:
+        mount(root, f"{root}/a/b/c:/x", "data:/var/data")
+    finally:
+        os.umask(mask)
+    assert [stat.S_IMODE((root / path).stat().st_mode) for path in ("a", "a/b", "a/b/c", "volumes")] == [0o755] * 3 + [0o700]
+
+
+def test_a_volume_that_is_there_stays_the_same_directory_though_it_is_empty(root: Path, volumes: Path) -> None:
+    (volumes / "data").mkdir(parents=True)
+    before = (volumes / "data").stat().st_ino
+    mount(root, "data:/var/data")
+    assert (volumes / "data").stat().st_ino == before and not list((volumes / "data").iterdir())
 
 
 def test_a_file_of_the_host_gets_a_place_of_its_kind(root: Path, volumes: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from engines import EngineDown, EngineError, manager
 
 UNIT = "ondemand-image@x.service"
+OURS = "/job/1"
 Serve = Callable[..., None]
 OK = b"OK 0123\r\n"
 
@@ -24,9 +25,18 @@ def message(kind: int, member: str, body: bytes, order: str = "little") -> bytes
     return manager.padded(head + fields, 8) + body
 
 
-def removed(unit: str, result: str, order: str = "little") -> bytes:
-    body = b"".join(manager.padded(manager.number(len(text)) + text.encode() + b"\0", 4) for text in ("/job/1", unit))
-    return message(4, "JobRemoved", bytes(4) + body + manager.number(len(result)) + result.encode() + b"\0", order)
+def text(value: str, order: str) -> bytes:
+    return len(value).to_bytes(4, "little" if order == "little" else "big") + value.encode() + b"\0"
+
+
+def answer(order: str = "little") -> bytes:
+    """Return what says which job is ours."""
+    return message(2, "x", text(OURS, order), order)
+
+
+def removed(unit: str, result: str, order: str = "little", job: str = "/job/1") -> bytes:
+    body = b"".join(manager.padded(text(word, order), 4) for word in (job, unit))
+    return message(4, "JobRemoved", bytes(4) + body + text(result, order), order)
 
 
 @pytest.fixture
@@ -57,10 +67,11 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ser
         thread.join()
 
 
-def test_a_unit_that_is_started_is_done_when_its_own_job_is(serve: tuple[Serve, list[bytes]]) -> None:
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_a_unit_that_is_started_is_done_when_its_own_job_is(serve: tuple[Serve, list[bytes]], order: str) -> None:
     begin, heard = serve
-    other = message(2, "x", b"") + removed("another.service", "failed")
-    whole = other + removed(UNIT, "done", "big")
+    other = removed(UNIT, "canceled", order, "/job/0") + answer(order) + removed("another.service", "failed", order, "/job/12")
+    whole = other + removed(UNIT, "canceled", order, "/job/10") + removed(UNIT, "done", order)
     begin(OK, *(whole[index:index + 1] for index in range(len(whole))))
     manager.Job(UNIT).done()
     lines, asked = heard
@@ -71,7 +82,7 @@ def test_a_unit_that_is_started_is_done_when_its_own_job_is(serve: tuple[Serve, 
 
 
 @pytest.mark.parametrize(("answer", "told"), [
-    (removed(UNIT, "failed"), f"systemd did not start {UNIT}: failed; see 'journalctl -u {UNIT}'"),
+    (answer() + removed(UNIT, "failed"), f"systemd did not start {UNIT}: failed; see 'journalctl -u {UNIT}'"),
     (message(3, "x", manager.text("Unit x.service not found.")), "not found")])
 def test_what_systemd_refuses_is_told(serve: tuple[Serve, list[bytes]], answer: bytes, told: str) -> None:
     serve[0](OK, answer)
@@ -79,7 +90,7 @@ def test_what_systemd_refuses_is_told(serve: tuple[Serve, list[bytes]], answer: 
         manager.Job(UNIT).done()
 
 
-@pytest.mark.parametrize("answer", [b"", removed(UNIT, "done")[:-1], b"l\x04\0\1\xff\xff\xff\x7f" + bytes(8)])
+@pytest.mark.parametrize("answer", [b"", answer() + removed(UNIT, "done")[:-1], b"l\x04\0\1\xff\xff\xff\x7f" + bytes(8)])
 def test_a_manager_that_goes_away_or_says_no_message_is_down(serve: tuple[Serve, list[bytes]], answer: bytes) -> None:
     serve[0](OK, answer)
     with pytest.raises(EngineDown, match="systemd does not answer"):

@@ -107,10 +107,11 @@ def unit(declared: "Dict[str, Any]", image: "Dict[str, Any]", environment: "Dict
     lines += mounts
     lines.append("CapabilityBoundingSet=" + " ".join("CAP_" + name for name in bounds))
     if not user.is_root:
-        argv = image_user.command(user, kept) + argv
-        image_user.bring(os.path.join(directory, "user"))
+        argv = image_user.command(user, kept, environment) + argv
+        image_user.bring(os.path.join(directory, "user"), root)
         make_directory(root, image_user.PLACE)
-        lines.append("BindReadOnlyPaths={}:{}".format(os.path.join(final, "user"), image_user.PLACE))
+        lines += ["BindReadOnlyPaths={}:{}".format(os.path.join(final, "user", name).rstrip("/"), place)
+                  for name, place in (("", image_user.PLACE), *image_user.HIDDEN)]
     workdir = declared["workdir"] or image.get("WorkingDir") or "/"
     make_directory(root, workdir)
     make_directory(root, "/run")

@@ -2,6 +2,7 @@
 
 Knows how an engine understands a user by the image's own list of users, which the host does not have; hides how a program becomes
 one: systemd starts only whom the host knows, so that setpriv(1), copied from the host with what it is linked with, goes first.
+Until then nothing of the image is run or loaded: no variable, preloaded library or name service of its own reaches setpriv.
 """
 
 import os
@@ -15,7 +16,13 @@ from engines.unpacking import inside
 HOME = "/"
 PATIENCE = 10.0  # seconds for the loader's answer
 PLACE = "/.ondemand"  # in the image, read-only
-LOADER, PROGRAM = "loader", "setpriv"
+LOADER, PROGRAM, AFTERWARDS = "loader", "setpriv", "env"
+NO_PRELOAD, NAMES = "preload", "nsswitch"  # files that hide the image's own of the same purpose
+HIDDEN = ((NO_PRELOAD, "/etc/ld.so.preload"), (NAMES, "/etc/nsswitch.conf"))
+SERVICES = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
+LONGEST = 1 << 20  # bytes of a list of users
+# What the loader and the C library heed: ld.so(8), and environ in their manual.
+OF_LOADER, HEEDED = "LD_", ("GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "MALLOC_TRACE", "NLSPATH")
 DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
 # What it takes to become another user, and to give that up.
 NEEDED = ("SETGID", "SETPCAP", "SETUID")
@@ -60,7 +67,10 @@ def user_of(root: "str", said: "str") -> "User":
 def rows(root: "str", file: "str", least: "int") -> "List[List[str]]":
     """Return the rows of a file of the image's that list users or groups; those that are none are left out."""
     try:
-        with open(inside(root, ["etc", file]), encoding="utf-8", errors="surrogateescape") as stream:
+        path = inside(root, ["etc", file])
+        if not os.path.isfile(path) or os.path.getsize(path) > LONGEST:
+            return []
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             found = [line.rstrip("\n").split(":") for line in stream]
     except (OSError, ValueError):
         return []
@@ -72,31 +82,67 @@ def is_number(text: "str") -> "bool":
     return 0 < len(text) <= 10 and all(character in "0123456789" for character in text) and int(text) < 2 ** 32 - 1
 
 
-def command(user: "User", kept: "Sequence[str]") -> "List[str]":
-    """Return what goes before a program that is to run as this user with these capabilities at most."""
-    argv = [PLACE + "/" + LOADER, "--library-path", PLACE, PLACE + "/" + PROGRAM,
-            "--reuid={}".format(user.number), "--regid={}".format(user.group)]
+def command(user: "User", kept: "Sequence[str]", environment: "Dict[str, str]") -> "List[str]":
+    """Return what goes before a program that is to run as this user with these capabilities at most.
+
+    Variables that the loader heeds are taken out of the environment; the program gets them all the same.
+    """
+    loaded = [PLACE + "/" + LOADER, "--library-path", PLACE]
+    argv = loaded + [PLACE + "/" + PROGRAM, "--reuid={}".format(user.number), "--regid={}".format(user.group)]
     argv += ["--groups=" + ",".join(map(str, [user.group] + list(user.others))), "--inh-caps=-all"]
     if set(NEEDED) - set(kept):
         argv.append("--bounding-set=" + ",".join(["-all"] + ["+" + name.lower() for name in sorted(kept)]))
-    return argv + ["--"]
+    late = sorted(name for name in environment if name.startswith(OF_LOADER) or name in HEEDED)
+    given = ["{}={}".format(name, environment.pop(name)) for name in late]
+    return argv + ["--"] + (loaded + [PLACE + "/" + AFTERWARDS] + given if given else [])
 
 
-def bring(directory: "str") -> "None":
-    """Copy setpriv and what it is linked with into a new directory.  Raises Failure and OSError."""
-    program = next((path for path in (os.path.join(one, PROGRAM) for one in DIRECTORIES) if os.path.exists(path)), None)
-    loader = interpreter(program) if program else ""
-    if program is None or not loader:
-        raise Failure("the image runs as another user than root, for which the program setpriv is missing; install util-linux")
+def bring(directory: "str", root: "str") -> "None":
+    """Copy setpriv, env and what they are linked with into a new directory.  Raises Failure and OSError."""
+    preload = inside(root, ["etc", "ld.so.preload"])
+    if os.path.isfile(preload) and os.path.getsize(preload):
+        raise Failure("the image has libraries loaded into every program (/etc/ld.so.preload), which would run as root before "
+                      "the user is another one; declare user = \"root\", or use an engine")
+    loader = interpreter(find(PROGRAM))
+    if not loader:
+        raise Failure("{} is not linked dynamically, so it can't be brought into the image; use an engine".format(find(PROGRAM)))
     os.mkdir(directory, 0o755)
-    copied = [(program, PROGRAM), (loader, LOADER)]
-    for line in programs.said([loader, "--list", program], PATIENCE).splitlines():
-        name, arrow, path = line.strip().partition(" => ")
-        if arrow:
-            copied.append((path.partition(" (")[0], name))
-    for path, name in copied:
+    copied = {LOADER: loader}
+    for program in (PROGRAM, AFTERWARDS):
+        path = copied[program] = find(program)
+        linked = linked_with(loader, path)
+        if not linked:
+            raise Failure("what {} is linked with can't be found; see '{} --list {}'".format(path, loader, path))
+        copied.update(linked)
+    for name, path in copied.items():
         shutil.copyfile(path, os.path.join(directory, name))
         os.chmod(os.path.join(directory, name), 0o755)
+    for name, content in ((NO_PRELOAD, ""), (NAMES, SERVICES)):
+        with open(os.path.join(directory, name), "w") as stream:
+            stream.write(content)
+        os.chmod(os.path.join(directory, name), 0o644)
+
+
+def find(program: "str") -> "str":
+    """Return where the host has a program.  Raises Failure."""
+    for directory in DIRECTORIES:
+        if os.path.exists(os.path.join(directory, program)):
+            return os.path.join(directory, program)
+    raise Failure("the image runs as another user than root, for which the program {} is missing; install util-linux and "
+                  "coreutils".format(program))
+
+
+def linked_with(loader: "str", program: "str") -> "Dict[str, str]":
+    """Return the libraries of a program by their name, nothing where one of them is not found."""
+    found = {}
+    for line in programs.said([loader, "--list", program], PATIENCE).splitlines():
+        name, arrow, rest = line.strip().partition(" => ")
+        path = rest.partition(" (")[0]
+        if arrow and not os.path.isabs(path):
+            return {}
+        if arrow:
+            found[os.path.basename(name)] = path
+    return found
 
 
 def interpreter(program: "str") -> "str":
@@ -124,4 +170,4 @@ def interpreter(program: "str") -> "str":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Sequence
+    from typing import Dict, List, Sequence

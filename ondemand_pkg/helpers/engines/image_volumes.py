@@ -1,6 +1,6 @@
 """The volumes of an unpacked image: directories of the host that its program sees.
 
-Knows where named volumes lie, that one which is empty gets what the image has at its place, and where an engine that had the
+Knows where named volumes lie, that a new one gets what the image has at its place, and where an engine that had the
 service before may have its data; hides that a volume is filled under another name, and so is there whole or not at all.
 """
 
@@ -33,6 +33,8 @@ def mount(volumes: "Sequence[str]", root: "str", is_read_only: "bool") -> "List[
             place = inside(root, target.split("/"), makes=True)
         except (OSError, ValueError) as error:
             raise Failure("the volume {} has no place in the image: {}".format(volume, error)) from None
+        if place == root or not (source.startswith("/") or os.path.isdir(place)):
+            raise Failure("the volume {} has no place in the image: a directory is needed there".format(volume))
         if source.startswith("/"):
             of_host(source, place)
         else:
@@ -48,7 +50,11 @@ def mount(volumes: "Sequence[str]", root: "str", is_read_only: "bool") -> "List[
 def of_host(source: "str", place: "str") -> "None":
     """Make a directory of the host be there, as an engine does, and its place in the image be of the same kind."""
     if not os.path.exists(source):
-        os.makedirs(source, 0o755)
+        mask = os.umask(0o022)  # whoever makes an image has none, and directories above this one would be everybody's
+        try:
+            os.makedirs(source)
+        finally:
+            os.umask(mask)
     if not os.path.isdir(source) and os.path.isdir(place):
         os.rmdir(place)
     if not os.path.lexists(place):
@@ -56,14 +62,17 @@ def of_host(source: "str", place: "str") -> "None":
 
 
 def fill(name: "str", place: "str", is_copied: "bool") -> "None":
-    """Make a named volume be there; one that is empty gets what the image has at its place, owner and mode included."""
+    """Make a named volume be there; a new one gets what the image has at its place, owner and mode included.
+
+    One that is there is whole, and may be in use: it is never replaced.
+    """
     path = os.path.join(DIRECTORY, name)
-    if os.path.isdir(path) and os.listdir(path):
+    if os.path.isdir(path):
+        if not os.listdir(path):
+            refuse_empty(name, path)
         return
     refuse_empty(name, path)
-    if not os.path.isdir(DIRECTORY):
-        os.makedirs(DIRECTORY)
-        os.chmod(DIRECTORY, 0o700)  # users of the host can't reach in
+    os.makedirs(DIRECTORY, 0o700, exist_ok=True)  # users of the host can't reach in
     forget(path + UNFINISHED)
     if is_copied:
         copy(place, path + UNFINISHED)
@@ -106,8 +115,10 @@ def clear() -> "None":
         for name in os.listdir(DIRECTORY):
             if name.endswith(UNFINISHED):
                 forget(os.path.join(DIRECTORY, name))
-        if not os.listdir(DIRECTORY):
+        try:
             os.rmdir(DIRECTORY)
+        except OSError:
+            pass  # there are others, or an administrator has mounted it
 
 
 def forget(path: "str") -> "None":

@@ -11,7 +11,7 @@ from engines import EngineDown, EngineError, Pending
 
 SOCKET = "/run/systemd/private"
 LIST, MANAGER = "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
-CALL, ERROR, SIGNAL = 1, 3, 4  # types of messages
+CALL, ANSWER, ERROR, SIGNAL = 1, 2, 3, 4  # types of messages
 FIXED = 16  # bytes before the fields of a header
 LONGEST = 1 << 20  # bytes of a message; those of the manager have some hundred
 REMOVED, DONE = b"JobRemoved", b"done"
@@ -58,12 +58,16 @@ class Job(Pending):
 
     def result(self) -> "bytes":
         """Wait until the job is over, and return what has come of it."""
+        job = b""
         while True:
             kind, header, body = self.message()
+            if kind == ANSWER:
+                job = body[4:]  # the path of this job; others of the unit may end meanwhile
             if kind == ERROR:
                 return body[4:].split(b"\0")[0]  # its text comes first
-            if kind == SIGNAL and REMOVED in header and b"\0" + self.unit.encode("ascii") + b"\0" in body:
-                return body.rstrip(b"\0").rpartition(b"\0")[2]
+            if kind == SIGNAL and REMOVED in header and job and job in body:
+                # Before the last text is its length, of which a byte may be no zero.
+                return body.rstrip(b"\0").rpartition(b"\0")[2].lstrip(bytes(range(32)))
 
     def message(self) -> "Tuple[int, bytes, bytes]":
         """Return the type, the header and the body of the next message."""

@@ -266,7 +266,11 @@ def read(path: "str") -> "str":
 
 def write(path: "str", text: "str", mode: "int") -> "None":
     """Write a file so that it is there whole, or as it was."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        os.unlink(path + ".new")  # what an image may have there, such as a FIFO
+    except FileNotFoundError:
+        pass
     with os.fdopen(os.open(path + ".new", flags, mode), "wb") as stream:
         stream.write(text.encode("utf-8", "surrogateescape"))
     os.rename(path + ".new", path)
