@@ -128,6 +128,7 @@ def test_what_was_never_woken_is_asleep(site: Machine) -> None:
         "name": "web", "state": "asleep", "ports": ["[::]:80", "/run/web.sock"], "connections": 0, "idle_left_s": None,
         "last_wake": None, "wake_time": None, "failures": 0, "failures_in_a_row": 0, "last_failure": None, "next_attempt": None,
         "version": "1-1", "built_by": ondemand_host.__version__, "enabled": True, "without_proxy": False, "waits_for": None,
+        "next_by_clock": None,
         "companion_of": [], "task_before": [], "schedule": [], "dropped_datagrams": None, "closed_without_data": None,
         "probes_answered": None, "refused": None, "too_few_datagrams": None,
         "last_sleep": None,
