@@ -113,6 +113,8 @@ class Container:
     bundle: bool = False
     engine: str = ANY_ENGINE
     outbound: bool = True
+    replicas: int = 1
+    node: str = ""
     adopted: Adopted | None = None
     silence: Mapping[str, str] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ import functools
 from pathlib import Path
 
 from ondemand_pkg.contents.rendering import render
-from ondemand_pkg.engines.choice import engine_of, is_unpacked, modules_of
+from ondemand_pkg.engines.choice import engine_of, is_replicated, is_unpacked, modules_of
 from ondemand_pkg.model import RELAY, SOCKET_PROXYD, Container, ReadyKind
 from ondemand_pkg.waking import Datagrams
 
@@ -57,6 +57,7 @@ def modules(container: Container) -> dict[str, bytes]:
              *(("hours",) if container.keep_awake else ()), *(("gateway",) if container.network_of else ()),
              *(_OF_KERNEL if container.kernel_ports else ()),
              *(("network",) if is_unpacked(container) else ()),
+             *(("carriers/spread", "httpcheck", "replicas") if is_replicated(container) else ()),
              *(("carriers/silent",) if container.attends else ()),
              *(("carriers/few",) if isinstance(container.wake_on, Datagrams) else ()),
              *(("carriers/health",) if container.health else ()),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ondemand_pkg import layout
 from ondemand_pkg.contents.rendering import render
-from ondemand_pkg.engines.choice import engine_of, is_unpacked
+from ondemand_pkg.engines.choice import engine_of, is_replicated, is_unpacked
 from ondemand_pkg.model import RELAY, Container, Listen, TcpAddress, UdpAddress, UnixAddress
 
 FILES = 524288  # that a process of the proxy may open: the hard limit that systemd gives to every service
@@ -44,6 +44,7 @@ def units(container: Container) -> dict[str, str]:
         "datagrams": DATAGRAMS,
         "namespace": layout.SHARED_NAMESPACE,
         "host_in_shared": layout.HOST_IN_SHARED,
+        "is_replicated": is_replicated(container),
         "apart": layout.apart(container.package_name) if is_unpacked(container) else "",
         "apart_unit": layout.apart_unit(container.name),
     }

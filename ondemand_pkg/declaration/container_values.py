@@ -29,7 +29,7 @@ from ondemand_pkg.declaration.values import (
     toml_type,
 )
 from ondemand_pkg.engines import create_options
-from ondemand_pkg.engines.choice import DEFAULT, NOT_YET, WORDS
+from ondemand_pkg.engines.choice import DEFAULT, WORDS
 from ondemand_pkg.model import (
     DEFAULT_READY_TIMEOUT,
     METRICS_DIRECTORY,
@@ -213,8 +213,6 @@ ENGINE_FORM = " or ".join(f'"{word}"' for word in WORDS)
 
 def _engine(value: Any) -> str:
     expect(value, str, ENGINE_FORM)
-    if value in NOT_YET:
-        raise Invalid(value, f"allowed: {ENGINE_FORM}", why=f'"{value}" is not supported yet')
     if value not in WORDS:
         raise Invalid(value, f"allowed: {ENGINE_FORM}")
     return str(value)

@@ -18,6 +18,7 @@ from ondemand_pkg.declaration import (
     network_values,
     package_values,
     refusals,
+    replicated,
     shared_network,
     unpacked,
     values,
@@ -103,9 +104,14 @@ FIELDS: tuple[Field, ...] = (
           "engine at build time.", "true", "false"),
     Field("engine", container_values.ENGINE, "The container engine: \"any\" takes the one that the host has when the container "
           "is first made, Docker where it has both, and stays with it; \"systemd\" needs none: systemd itself runs the image, "
-          "which is unpacked on the host.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
+          "which is unpacked on the host; \"swarm\" makes a service of the Docker swarm "
+          "of which the host is a manager.", '"podman"', f'"{ANY_ENGINE}"', in_package=True),
     Field("outbound", values.BOOLEAN, "Whether the container can connect to other hosts and to this one. Only for engine = "
           "\"systemd\", which can't let it do so yet: false must be written there.", "false", "true"),
+    Field("replicas", replicated.REPLICAS, "How many tasks of the service run while it is awake. Only for engine = "
+          "\"swarm\".", "2", "1"),
+    Field("node", replicated.NODE, "The node of the swarm, by its hostname, on which the service runs. Needed for 'volumes', "
+          "which stay on one node. Only for engine = \"swarm\".", '"db1"'),
     Field("ports", values.array(container_values.PORT, 1), "Addresses that the host listens on, each forwarded to a port of the "
           "container: [ADDRESS:]LISTEN:CONTAINER (127.0.0.1:9000:9000, [::1]:9001:9001), with /udp behind it for datagrams "
           "(27015:27015/udp), or PATH:CONTAINER (/run/web.sock:8080) for a Unix socket. Required unless 'expose', "
@@ -272,6 +278,7 @@ def contradictions(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     yield from refusals.sleep(arguments)
     yield from refusals.of_container(arguments)
     yield from unpacked.contradictions(arguments)
+    yield from replicated.contradictions(arguments)
 
 
 def suggested(field: Field, table: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from ondemand_pkg.engines.adopted import COMPOSE, CONTAINER
 from ondemand_pkg.engines.docker import DOCKER
 from ondemand_pkg.engines.engine import Engine
 from ondemand_pkg.engines.podman import PODMAN
+from ondemand_pkg.engines.swarm import SWARM
 from ondemand_pkg.engines.systemd import SYSTEMD
 from ondemand_pkg.engines.unit import UNIT
 from ondemand_pkg.formats import DEB, RPM
@@ -24,6 +25,7 @@ _ADOPTING = {"unit": ("chosen", "networks", "processes", "unit"),
              "container": ("adopted", "beside", "chosen", "docker", "docker_api", "networks", "podman", "podman_api",
                            "processes")}
 _ADOPTING["compose"] = (*_ADOPTING["container"], "compose")
+_SWARMING = ("chosen", "docker", "docker_api", "processes", "swarm", "swarm_service")
 _UNPACKING = ("chosen", "image_unit", "image_user", "image_volumes", "manager", "processes", "systemd", "unit", "unpacking")
 
 # Whichever a host has when the container is first made, Docker where it has both.
@@ -40,8 +42,7 @@ ANY = dataclasses.replace(
     reserved={**PODMAN.reserved, **DOCKER.reserved},
     command="docker (or podman)",
 )
-WORDS = {engine.word: engine for engine in (ANY, *ENGINES, SYSTEMD)}
-NOT_YET = ("swarm",)
+WORDS = {engine.word: engine for engine in (ANY, *ENGINES, SYSTEMD, SWARM)}
 DEFAULT = ANY
 
 
@@ -59,12 +60,19 @@ def _adopting(adopted: Adopted) -> Engine:
 
 def modules_of(container: Container) -> tuple[str, ...]:
     """Return the modules of the helpers that ask the engine of a container."""
-    return _ADOPTING[container.adopted.kind] if container.adopted else _UNPACKING if is_unpacked(container) else _MAKERS
+    if container.adopted:
+        return _ADOPTING[container.adopted.kind]
+    return _UNPACKING if is_unpacked(container) else _SWARMING if is_replicated(container) else _MAKERS
 
 
 def is_unpacked(container: Container) -> bool:
     """Return whether systemd itself runs the image, without an engine."""
     return engine_of(container) is SYSTEMD
+
+
+def is_replicated(container: Container) -> bool:
+    """Return whether it is a service of a swarm, which many hosts share."""
+    return engine_of(container) is SWARM
 
 
 def engines_of(container: Container) -> list[Engine]:

@@ -31,6 +31,8 @@ _INSTEAD = {
     "idle_action": "Kubernetes has no pause; the pod is stopped",
     "wake_at": "a CronJob can scale the Deployment at these moments",
     "keep_awake": "a CronJob can scale the Deployment at the beginning and the end of these hours, as KEDA's scaler cron does",
+    "replicas": "set the replicas of the Deployment; what scales it from 0 decides to how many",
+    "node": "write a nodeSelector with the label kubernetes.io/hostname",
     "outbound": "write a NetworkPolicy that allows no egress",
     "wake_on": "what scales the Deployment decides what wakes it",
     "data_timeout": "what scales the Deployment decides what wakes it",

@@ -78,8 +78,10 @@ class Foreign(Failure):
     """Somebody else's workload has a name that this package needs."""
 
     def __init__(self, engine: "Engine", name: "str") -> "None":
-        super().__init__("the container {} was not made by this package (it has no label ondemand.spec) and is left alone; "
-                         "rename it with '{}', or remove it".format(name, engine.rename_by_hand(name, "NEW-NAME")))
+        command = engine.rename_by_hand(name, "NEW-NAME")
+        renaming = "rename it with '{}', or ".format(command) if command else ""
+        super().__init__("the {} {} was not made by this package (it has no label ondemand.spec) and is left alone; "
+                         "{}remove it".format("service" if engine.has_replicas else "container", name, renaming))
 
 
 class Container:
@@ -121,6 +123,10 @@ class Container:
         current = self.living(self.name)
         if self.is_declared(current):
             return True
+        if self.engine.has_replicas:
+            if current is None or not may_stop:  # a wake changes nothing of what other hosts have made
+                self.make(self.name, current)
+            return True
         previous = self.living(self.previous)
         if not self.is_declared(self.living(self.next)):
             self.drop_next()
@@ -128,7 +134,7 @@ class Container:
             if self.is_declared(previous):
                 self.engine.rename(self.previous, self.next)
             else:
-                self.create(current or previous)
+                self.make(self.next, current or previous)
         if current is not None:
             if current.is_running:
                 if not may_stop:
@@ -155,12 +161,12 @@ class Container:
                 raise
             say("{}; starting the previous container instead; the next wake tries again".format(error))
 
-    def create(self, current: "Optional[Seen]") -> "None":
+    def make(self, name: "str", current: "Optional[Seen]") -> "None":
         declaration = self.declaration
         refuse_other_encodings(declaration.added_env)
         if declaration.archive and not self.engine.has_image(declaration.image):
             self.engine.load(declaration.archive)
-        self.engine.make(self.next, declaration.wanted(current))
+        self.engine.make(name, declaration.wanted(current))
 
     def tell_of_volumes(self) -> "None":
         """Tell the administrator of declared volumes that were there before and need a decision."""
@@ -176,7 +182,7 @@ class Container:
 
     def tell_of_directories(self) -> "None":
         """Tell the administrator of directories of the host that are not there: the engine would make empty ones in silence."""
-        for volume in self.declaration.volumes:
+        for volume in self.declaration.volumes if not self.engine.has_replicas else ():
             path, _, inside = volume.partition(":")
             if inside and path.startswith("/") and not os.path.exists(path):
                 say("{}, which the container uses ({}), does not exist; it will be created empty, owned by root; create it with "
@@ -231,6 +237,7 @@ def keep(engine: "Engine", declaration: "Declaration") -> "bool":
         return False
     container.drop_next()  # one that was made for a declaration that holds no more
     chosen.note(engine)
+    engine.joins(container.name)
     container.tell_of_volumes()
     advice = engine.advice()
     for line in advice.split("\n") if advice else ():

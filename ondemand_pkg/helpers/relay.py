@@ -3,7 +3,7 @@
 Usage: relay [--door PATH] [--idle SECONDS] [--idle-mode traffic|connections] [--keep-awake HOURS]...
              [--allow NETWORK]... [--proxy-protocol v1|v2] [--exposed ADDRESS] [--udp-timeout SECONDS] [--data-timeout SECONDS]
              [--datagrams COUNT --within SECONDS] [--health PATH [--health-status STATUS] [--health-body TEXT]]
-             [--path relay|kernel] PORT[/udp]...
+             [--path relay|kernel|tasks] PORT[/udp]...
 
 The process of the proxy service (ExecStart=).  Knows from where each event of a service's life comes: systemd's signal, `run`,
 time, and the carriers; hides waiting.  What the events mean is in relay_life.py.  The first PORT of the container belongs to the
@@ -129,6 +129,10 @@ def main(argv: "Sequence[str]") -> "int":
             passing = kernel.Passing(loop)
             carriers.append(passing)
             streams.arriving.on_accepted = passing.accepted
+        elif by == "tasks":
+            from carriers.spread import Spread  # only who declares it pays for it
+
+            streams.arriving.spread = Spread()
     if of_datagrams:
         from carriers import datagrams  # only who declares it pays for it
 
@@ -197,7 +201,7 @@ def arguments(argv: "Sequence[str]") -> "Arguments":
             udp_timeout = float(value)
         elif option == "--data-timeout":
             data_timeout = float(value)
-        elif option == "--path" and value in ("relay", "kernel"):
+        elif option == "--path" and value in ("relay", "kernel", "tasks"):
             by = value
         elif option == "--datagrams":
             count = int(value)

@@ -91,6 +91,8 @@ class Life(Machine):
         elif word == words.LISTENS and self.state == STARTING and self.address:
             self.address = about or self.address
             self.happen(LISTENS)
+        elif word == words.MOVED and self.state == AWAKE and about:
+            self.lead_elsewhere(about)
         elif word == words.FAILED:
             self.happen(GAVE_UP, about)
         elif word in (words.WAKE, words.HOLD) and self.state == PAUSED:
@@ -205,6 +207,11 @@ class Life(Machine):
             self.addresses, self.address = found, found[0]
             say("the {} has another address now: {}".format(self.engine.kind, self.address))
             self.control.tell("{} {}".format(words.MOVED, self.address), "{} {}".format(words.READY, self.address))
+
+    def lead_elsewhere(self, address: "str") -> "None":
+        """Lead clients to other tasks."""
+        self.address = address
+        self.control.tell("{} {}".format(words.MOVED, address), "{} {}".format(words.READY, address))
 
     def let_pass(self, descriptor: "int", ports: "str") -> "None":
         """Allow that clients are led to the workload past the relay: from now on that is ended before it is stopped or paused."""

@@ -45,6 +45,10 @@ def main(argv: "Sequence[str]", engine: "Engine", workload: "str" = WORKLOAD) ->
     if not told or told[0] != words.STARTED:
         return 0 if told and told[0] == words.READY else 1  # `run` has seen the text in its log already
     addresses, life = told[1].split(","), told[2]
+    if engine.has_replicas:
+        from replicas import watch
+
+        return watch(engine, workload, control, timeout, kind, ports, needed)
 
     deadline = time.monotonic() + timeout
     try:

@@ -36,6 +36,7 @@ HOLD = "hold"  # from the `run` of another service, which requires this one for 
 YIELD = "yield"  # from the `run` of another service, which can't be awake at the same time: sleep where nobody uses it
 CLIENT = "client"  # WHO CONNECTED, from the proxy: the client that woke, and when it was connected (CLOCK_BOOTTIME, seconds)
 ANSWERED = "answered"  # WHEN, from the proxy: the workload's first byte went to a client
+#        MOVED       # ADDRESS, from replicas.py: other tasks of the workload are ready now
 NUMBERS = "numbers"  # IDLE-LEFT CONNECTIONS [DROPPED], from the proxy: seconds, or "-" for ever; passed on to those who asked
 PASSES = "passes"  # PORT[,PORT], from `kernel`: may it lead clients to these ports of the workload, past the relay?
 CLOSED = "closed"  # from `kernel`: nobody is led there any more
@@ -44,7 +45,7 @@ BUSY = "busy"  # from `kernel`, where it was asked because of idleness: somebody
 # From the proxy to `kernel`, which answers STATUS by NUMBERS: whether something has moved, 0 or 1, and open connections.
 ACCEPTED = "accepted"  # SOURCE ADDRESS PORT: a client came from there to an address and a port of the host
 
-OF_ROOT = (GREETING, LISTENS, FAILED, IDLE, WHERE, WAKE, HOLD, YIELD, STATUS, PASSES, CLOSED, BUSY)
+OF_ROOT = (GREETING, LISTENS, MOVED, FAILED, IDLE, WHERE, WAKE, HOLD, YIELD, STATUS, PASSES, CLOSED, BUSY)
 OF_PROXY = (GREETING, IDLE, WHERE, WAKE, CLIENT, ANSWERED, NUMBERS)
 
 

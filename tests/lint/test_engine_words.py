@@ -18,6 +18,8 @@ ALLOWED = {
     "engines/adopted.py": "a container that is there already may be either's",
     "engines/choice.py": "names the engines that there are",
     "engines/podman.py": "Podman, as packages are built for it",
+    "engines/swarm.py": "a swarm is one of Docker's engines",
+    "helpers/engines/swarm.py": "asks Docker of its swarm",
     "helpers/engines/docker*.py": "what asks Docker on hosts",
     "helpers/engines/podman*.py": "what asks Podman on hosts",
     "helpers/engines/forwarding.py": "knows what an engine drops, and the one door that it leaves",

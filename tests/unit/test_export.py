@@ -16,7 +16,8 @@ from ondemand_pkg.exporting.object_names import object_name
 
 Made = dict[tuple[str, str], dict[str, Any]]
 # What stands beside a key that does not go alone.
-NEEDS = {"idle_action": 'idle = "1h"\n', "address": 'expose = ["80"]\n', "aliases": 'expose = ["80"]\n',
+NEEDS = {"replicas": 'engine = "swarm"\n', "node": 'engine = "swarm"\n',
+         "idle_action": 'idle = "1h"\n', "address": 'expose = ["80"]\n', "aliases": 'expose = ["80"]\n',
          "keep_awake": 'idle = "1h"\n', "data_timeout": 'wake_on = "data"\n', "excludes_timeout": 'excludes = ["b"]\n'}
 SMALLEST = '[container.web]\nimage = "nginx:1.27"\nversion = "1.27.0"\nports = ["80:8080"]\n'
 

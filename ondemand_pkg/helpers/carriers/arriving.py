@@ -58,6 +58,7 @@ class Arriving:
         self.on_accepted: "Optional[Callable[[Socket], None]]" = None  # called with each client that may connect
         self.next_doubt = 0.0  # when it may be asked again
         self.address: "Optional[Tuple[int, str]]" = None  # of the workload, as soon as it is ready
+        self.spread: "Optional[Spread]" = None  # whose turn it is, where the workload has several addresses
         self.own: "Set[int]" = set()  # ports of the workload at which its address is that of a listener
         self.clients: "Any" = OrderedDict()  # all of them, by their file descriptors, as they came
         self.held: "Any" = {listener: OrderedDict() for listener in listeners}  # those without an attempt, the next one first
@@ -85,10 +86,12 @@ class Arriving:
     def lead_to(self, address: "Optional[Tuple[int, str]]") -> "None":
         if address != self.address:
             self.address = address
+            if self.spread is not None and address is not None:
+                self.spread.lead_to(address[1])
             self.hold_again()
             if self.silent is not None:
                 self.part_silent(self.silent)
-        if address is not None:
+        if address is not None and self.spread is None:
             sockets = [listener.socket for listener in self.listeners.values()]
             self.own = {listener.port for listener in self.listeners.values()
                         if any(leads_back(socket, address[1], listener.port) for socket in sockets)}
@@ -277,8 +280,8 @@ class Arriving:
                 self.connect(held.popitem(last=False)[1], self.address)
 
     def connect(self, client: "End", address: "Tuple[int, str]") -> "None":
-        family, host = address
         listener = client.listener
+        family, host, port = (*address, listener.port) if self.spread is None else self.spread.next(listener.port)
         if listener.port in self.own:
             self.drop(client)
             return
@@ -293,7 +296,7 @@ class Arriving:
         socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
         socket.setblocking(False)
         end = End(socket, listener)
-        code = socket.connect_ex((host, listener.port))
+        code = socket.connect_ex((host, port))
         if code not in (0, errno.EINPROGRESS):
             socket.close()
             self.not_connected(client)
@@ -388,3 +391,4 @@ if TYPE_CHECKING:
     from carriers.ends import Listener
     from carriers.health import Health
     from carriers.silent import Silent
+    from carriers.spread import Spread

@@ -114,6 +114,7 @@ class Engine:
     place = ""  # where it answers
     makes = True  # workloads; else they are there already, and stay when the package goes
     has_own_network = False  # of which the helpers are a part: no socket unit listens at the workload's addresses
+    has_replicas = False  # the workload is one of many hosts, changes in its place, and listens at several addresses
     successor = ""  # the word of the engine that the package is declared for, where that is another one
 
     def load_rest(self) -> "None":
@@ -255,6 +256,9 @@ class Engine:
         Afterwards another engine finds the data where it makes volumes of these names.
         """
         return []
+
+    def joins(self, name: "str") -> "None":
+        """Note that this host has the package, where hosts share a workload."""
 
     def advice(self) -> "str":
         """Return what an administrator should know of a workload that is there already; "" for nothing."""

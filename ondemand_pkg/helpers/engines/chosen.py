@@ -9,7 +9,7 @@ import os
 from names import DECLARATION, ENGINE_RECORD, WORKLOAD
 from process import say
 
-ANY, DOCKER, PODMAN, UNIT, SYSTEMD = "any", "docker", "podman", "unit", "systemd"
+ANY, DOCKER, PODMAN, UNIT, SYSTEMD, SWARM = "any", "docker", "podman", "unit", "systemd", "swarm"
 ADOPTED, COMPOSE = "container", "compose"  # what somebody made, at one of the first two
 LONGEST_WORD = 16  # bytes of the note that are read
 DOCKER_SOCKET = "/run/docker.sock"  # may be a link to the other engine's, put there by podman-docker
@@ -20,7 +20,7 @@ PATH = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/snap/bin
 
 def engine(declared: "str") -> "Engine":
     """Return what has the workload, else what makes one that is declared for ``declared``."""
-    if declared in (UNIT, SYSTEMD):
+    if declared in (UNIT, SYSTEMD, SWARM):
         return engine_called(declared)
     if declared == ADOPTED:
         from engines.adopted import AtDocker, AtPodman, of_this_host
@@ -47,6 +47,10 @@ def engine_called(word: "str") -> "Engine":
         from engines.systemd import Systemd
 
         return Systemd()
+    if word == SWARM:
+        from engines.swarm import Swarm
+
+        return Swarm()
     if word == PODMAN:
         from engines.podman import Podman
 
