@@ -1,8 +1,9 @@
 """container - create, stop or remove the container of this package.
 
-Usage: container create|wake|stop|leave|remove
+Usage: container create|renew|wake|stop|leave|remove
 
   create  create the container unless it exists as declared (for maintainer scripts)
+  renew   the same, and change a service that other hosts share whatever version of the package they have
   wake    the same while a client waits (for run, which then starts it)
   stop    stop it if it is still running (for ExecStopPost=)
   leave   from now on stop it no more, if it is not this package's (for maintainer scripts, before a removal)
@@ -229,6 +230,11 @@ def create(engine: "Engine") -> "int":
     return 0
 
 
+def renew(engine: "Engine") -> "int":
+    engine.insists = True
+    return create(engine)
+
+
 def keep(engine: "Engine", declaration: "Declaration") -> "bool":
     """Make the workload be there as declared, at this engine from now on; return False where that waits for a stop."""
     container = Container(engine, declaration)
@@ -351,7 +357,7 @@ def remove(engine: "Engine") -> "int":
     return 0
 
 
-COMMANDS = {"create": create, "wake": wake, "stop": stop, "leave": leave, "remove": remove}
+COMMANDS = {"create": create, "renew": renew, "wake": wake, "stop": stop, "leave": leave, "remove": remove}
 
 
 def main(argv: "Sequence[str]", engine: "Engine") -> "int":

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +28,19 @@ ANSWERED = "HTTP/1.1 200 OK"
 class Site:
     """Three managers of one swarm, with the package installed."""
 
-    def __init__(self, hosts: list[Machine]) -> None:
+    def __init__(self, hosts: list[Machine], directory: Path) -> None:
         self.hosts = hosts
+        self.directory = directory
+
+    def build(self, version: str, more: str = "") -> Path:
+        (self.directory / "web.toml").write_text(
+            f'[container.web]\nimage = "nginx:1.27"\nversion = "{version}"\nports = ["8001:80"]\nengine = "swarm"\nreplicas = 3\n'
+            f'stop_timeout = "2s"\nready = {{ http = "/" }}\n{more}')
+        package, = packing.write(packing.tasks(read([str(self.directory / "web.toml")]), [DEB], {}), self.directory / "dist")
+        return package
+
+    def environment(self) -> list[str]:
+        return list(self.service()["TaskTemplate"]["ContainerSpec"].get("Env") or [])
 
     def service(self, host: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.hosts[host].run("docker", "service", "inspect", SERVICE).stdout)[0]["Spec"]
@@ -62,10 +74,6 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     need(*TOOLS, root=True)
-    directory = tmp_path_factory.mktemp("site")
-    (directory / "web.toml").write_text('[container.web]\nimage = "nginx:1.27"\nversion = "1"\nports = ["8001:80"]\n'
-                                        'engine = "swarm"\nreplicas = 3\nstop_timeout = "2s"\nready = { http = "/" }\n')
-    package, = packing.write(packing.tasks(read([str(directory / "web.toml")]), [DEB], {}), directory / "dist")
     with ExitStack() as stack:
         hosts = [stack.enter_context(fresh("trixie")) for _ in ADDRESSES]
         stack.enter_context(joined(dict(zip(ADDRESSES, hosts, strict=True))))
@@ -75,9 +83,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         token = hosts[0].run("docker", "swarm", "join-token", "--quiet", "manager").stdout.strip()
         for address, host in list(zip(ADDRESSES, hosts, strict=True))[1:]:
             host.run("docker", "swarm", "join", "--advertise-addr", address, "--token", token, f"{ADDRESSES[0]}:2377")
+        found = Site(hosts, tmp_path_factory.mktemp("site"))
+        package = found.build("1")
         for host in hosts:
             host.apt_install(package)
-        yield Site(hosts)
+        yield found
 
 
 def test_clients_at_all_hosts_at_once_are_answered_by_one_scale_up_over_all_nodes(site: Site) -> None:
@@ -116,8 +126,42 @@ def test_hosts_that_let_go_at_the_same_moment_put_it_to_sleep_and_lose_no_client
         assert site.replicas() == 0
 
 
+def test_the_host_with_the_newest_package_changes_the_service_and_others_say_that_they_do_not(site: Site) -> None:
+    first, second, third = site.hosts
+    first.write("/etc/ondemand/web.env", "SECRET=1\n")
+    assert "was made from another version" not in first.apt_install(site.build("2", 'env = { NEW = "2" }\n'))
+    assert site.environment() == ["NEW=2", "SECRET=1"]
+    assert "was made from another version" in second.apt_install(site.build("2", 'env = { NEW = "2" }\n'))  # it has no secret
+    assert site.environment() == ["NEW=2", "SECRET=1"]
+    assert third.get(URL) == "200"  # with the old package
+    assert "was made from another version" in third.journal("ondemand-web-container.service")
+    assert site.environment() == ["NEW=2", "SECRET=1"]
+    second.write("/etc/ondemand/web.env", "SECRET=2\n")
+    second.sh("/usr/libexec/ondemand-web/container renew")
+    assert site.environment() == ["NEW=2", "SECRET=2"]
+    site.sleep()
+
+
 def test_the_last_node_that_has_the_package_removes_the_service(site: Site) -> None:
-    for number, host in enumerate(site.hosts):
+    first, second, third = site.hosts
+    for host in (third, second, first):
         said = host.run("apt-get", "purge", "-y", PACKAGE)
-        assert (f"the service {SERVICE} is kept: " in said.stdout + said.stderr) is (number < 2)
-        assert (host.sh("docker service ls -q") != "") is (number < 2)
+        assert (f"the service {SERVICE} is kept: " in said.stdout + said.stderr) is (host is not first)
+        assert (host.sh("docker service ls -q") != "") is (host is not first)
+
+
+def test_a_node_that_is_powered_off_loses_no_client_of_the_others_and_keeps_nothing_awake(site: Site) -> None:
+    first, second, third = site.hosts
+    package = site.build("3")
+    for host in site.hosts:
+        if not host.sh("dpkg -l ondemand-web | grep '^ii' || true"):
+            host.apt_install(package)
+    assert site.clients(1) == [ANSWERED] * 3
+    with first.steady_clients(8001) as found:
+        third.power_off()
+        first.sh("until docker node ls --format '{{.Status}}' | grep -q Down; do sleep 0.2; done", timeout=100)
+    assert set(found) == {ANSWERED}
+    for host in (first, second):
+        host.sh("systemctl stop ondemand-web-container.service")
+    assert site.replicas() == 0
+    assert first.get(URL) == "200"

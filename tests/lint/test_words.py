@@ -63,7 +63,7 @@ def test_texts_of_users_have_none_of_the_phrases_that_must_be_read_twice() -> No
 
 
 @pytest.mark.parametrize("part", [
-    "Manage the site's repository.", "Usage: container create|wake|stop|leave|remove", "is not on this host; run",
+    "Manage the site's repository.", "Usage: container create|renew|wake|stop|leave|remove", "is not on this host; run",
     "is still running; run", "Package: ondemand-pkg", "# What a package does on a host"])
 def test_help_helpers_scripts_and_the_book_are_among_the_texts(part: str) -> None:
     assert any(part in text for _, text in texts())

@@ -115,6 +115,7 @@ class Engine:
     makes = True  # workloads; else they are there already, and stay when the package goes
     has_own_network = False  # of which the helpers are a part: no socket unit listens at the workload's addresses
     has_replicas = False  # the workload is one of many hosts, changes in its place, and listens at several addresses
+    insists = False  # an administrator has asked for the declared workload, whatever other hosts have
     successor = ""  # the word of the engine that the package is declared for, where that is another one
 
     def load_rest(self) -> "None":

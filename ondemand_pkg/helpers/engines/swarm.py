@@ -20,10 +20,12 @@ from engines.processes import at_its_end
 SOCKET = "/run/docker.sock"
 LABEL = "ondemand.spec"
 AWAKE = "ondemand.awake."  # with a node's ID behind it: the life for which that host holds the service awake
-HOST = "ondemand.host."  # with a node's ID behind it: that host has the package
+HOST = "ondemand.host."  # with a node's ID behind it: the version of the package that this host has
 PATIENCE = 30.0  # seconds
 PING_PATIENCE = 10.0
 TRIES = 100  # of an update that others come before, in a row
+DIFFERS = ("the service {0} was made from another version of this package, or another environment file, and stays as it is; "
+           "'{1}/container renew' on this host changes it")
 SEQUENCE = "out of sequence"
 NO_MANAGER = "this host is no manager of a swarm; run 'docker swarm init', or 'docker swarm join' with a manager's token ({})"
 NO_LEADER = "the swarm has no leader: more than half of its managers must be there ({})"
@@ -43,6 +45,7 @@ class Swarm(Engine):
     def __init__(self) -> "None":
         self.api = Api(SOCKET)
         self.node = ""  # this host's ID
+        self.insists = False  # the service is changed whatever other hosts have
         self.is_led = False  # replicas.py is at work
         self.ended, self.held = -1, -1  # a pipe whose end is that of this host's life
 
@@ -99,10 +102,12 @@ class Swarm(Engine):
                 raise EngineError(NO_MANAGER.format("it is in no swarm"))
         return self.node
 
-    def members(self) -> "Dict[str, str]":
-        """Return the address of each node of the swarm by its ID."""
+    def members(self, alive: "bool" = False) -> "Dict[str, str]":
+        """Return the address of each node of the swarm by its ID, of those alone that are there where that is asked."""
         found = {}
         for node in self.call("GET", "/nodes"):
+            if alive and (node.get("Status") or {}).get("State") == "down":
+                continue
             address = str((node.get("Status") or {}).get("Addr") or "")
             if address in ("", "0.0.0.0", "::"):  # some releases do not know that of a manager
                 address = str((node.get("ManagerStatus") or {}).get("Addr") or "").rpartition(":")[0].strip("[]")
@@ -110,10 +115,10 @@ class Swarm(Engine):
         return found
 
     def others(self, labels: "Mapping[str, str]", kind: "str") -> "List[str]":
-        """Return the other nodes that have a label of a kind, and are still in the swarm."""
+        """Return the other nodes that have a label of a kind, and are in the swarm; one that is down holds nothing awake."""
         own = self.own()
         found = {label[len(kind):] for label in labels if label.startswith(kind)} - {own}
-        return sorted(found & set(self.members())) if found else []
+        return sorted(found & set(self.members(alive=kind == AWAKE))) if found else []
 
     # What is known
 
@@ -144,8 +149,7 @@ class Swarm(Engine):
             return seen
         declared = specification(read_environment())
         if seen.specification != declared:
-            say("the service {0} was made from another version of this package, or another environment file, and stays as it "
-                "is; '{1}/container create' on this host changes it".format(name, HERE))
+            say(DIFFERS.format(name, HERE))
         # This host's part of it begins anew, whatever is left of one before.
         return Seen(False, False, declared, known=seen.known, identity=seen.identity)
 
@@ -200,11 +204,12 @@ class Swarm(Engine):
     def begin(self, name: "str") -> "Pending":
         from engines.swarm_service import declared
 
-        self.is_led = False
-        label, token, replicas = AWAKE + self.own(), os.urandom(8).hex(), int(declared()["swarm"]["replicas"])
+        own, self.is_led = declared(), False
+        label, token, replicas = AWAKE + self.own(), os.urandom(8).hex(), int(own["swarm"]["replicas"])
+        own_version = str(own["version"])
 
         def hold(wanted: "Dict[str, Any]") -> "bool":
-            wanted["Labels"] = dict(wanted.get("Labels") or {}, **{label: token, HOST + self.own(): ""})
+            wanted["Labels"] = dict(wanted.get("Labels") or {}, **{label: token, HOST + self.own(): own_version})
             if not replicas_of(wanted):
                 wanted["Mode"]["Replicated"]["Replicas"] = replicas
             return True
@@ -245,8 +250,9 @@ class Swarm(Engine):
 
     def make(self, name: "str", wanted: "Wanted") -> "None":
         """Make the service, asleep; change one that is there, by the engine's own rolling update."""
-        from engines.swarm_service import made_from
+        from engines.swarm_service import declared, is_newer, made_from
 
+        own_version = str(declared()["version"])
         is_there = self.service(name) is not None
         if not is_there:
             try:
@@ -257,6 +263,11 @@ class Swarm(Engine):
                     raise
 
         def renew(found: "Dict[str, Any]") -> "bool":
+            labels = found.get("Labels") or {}
+            versions = {labels[HOST + other] for other in self.others(labels, HOST)}
+            if not self.insists and not all(is_newer(own_version, version) for version in versions):
+                say(DIFFERS.format(name, HERE))
+                return False
             labels = dict(found.get("Labels") or {}, **{LABEL: wanted.specification})
             found.update(made_from(name, wanted, labels, replicas_of(found)))
             return True
@@ -264,11 +275,13 @@ class Swarm(Engine):
         self.change(name, renew)
 
     def joins(self, name: "str") -> "None":
-        label = HOST + self.own()
+        from engines.swarm_service import declared
+
+        label, version = HOST + self.own(), str(declared()["version"])
 
         def register(wanted: "Dict[str, Any]") -> "bool":
-            is_new = label not in (wanted.get("Labels") or {})
-            wanted["Labels"] = dict(wanted.get("Labels") or {}, **{label: ""})
+            is_new = (wanted.get("Labels") or {}).get(label) != version
+            wanted["Labels"] = dict(wanted.get("Labels") or {}, **{label: version})
             return is_new
 
         self.change(name, register)

@@ -46,6 +46,19 @@ def made_from(name: "str", wanted: "Wanted", labels: "Dict[str, str]", replicas:
     }
 
 
+def is_newer(version: "str", other: "str") -> "bool":
+    """Return whether a version of this package comes after another one, as the host's package manager has it."""
+    import shutil
+    import subprocess
+
+    if version == other or not other:
+        return not other
+    if shutil.which("dpkg"):
+        return subprocess.call(["dpkg", "--compare-versions", version, "gt", other]) == 0
+    script = '%{{lua: print(rpm.vercmp("{}", "{}"))}}'.format(version, other)
+    return subprocess.check_output(["rpm", "--eval", script]).strip() == b"1"
+
+
 def mount(volume: "str") -> "Dict[str, Any]":
     """Return SOURCE:TARGET[:ro] as the engine has it."""
     source, target, *options = volume.split(":")
