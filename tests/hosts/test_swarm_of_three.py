@@ -126,6 +126,37 @@ def test_hosts_that_let_go_at_the_same_moment_put_it_to_sleep_and_lose_no_client
         assert site.replicas() == 0
 
 
+def test_a_leader_that_is_killed_while_it_wakes_the_service_loses_no_client_of_the_others(site: Site) -> None:
+    leader = next(host for host in site.hosts
+                  if host.sh("docker info --format '{{.Swarm.NodeID}}'") == host.sh("docker node inspect self --format '{{.ID}}'")
+                  and host.sh("docker node inspect self --format '{{.ManagerStatus.Leader}}'").strip() == "true")
+    other = next(host for host in site.hosts if host is not leader)
+    client = other.start("curl", "--silent", "--max-time", "100", "--output", "/dev/null", "--write-out", "%{http_code}", URL)
+    other.sh("until systemctl is-active --quiet ondemand-web.service; do sleep 0.01; done", timeout=60)
+    leader.sh("systemctl kill --signal=KILL docker.service")
+    assert client.communicate(timeout=110)[0] == "200"
+    leader.sh("until docker node ls >/dev/null 2>&1; do sleep 0.1; done", timeout=60)
+    site.sleep()
+
+
+def test_without_a_quorum_clients_are_told_at_once_and_with_it_again_they_are_answered(site: Site) -> None:
+    first, second, third = site.hosts
+    for host in (second, third):
+        host.sh("systemctl stop docker.socket docker.service")
+    try:
+        first.sh("while docker node ls >/dev/null 2>&1; do sleep 0.2; done", timeout=60)
+        assert first.clients(1, ("127.0.0.1", 8001)) != [ANSWERED]
+        assert "the swarm has no leader" in first.journal("ondemand-web-container.service")
+        said = first.run("apt-get", "install", "--reinstall", "-y", f"/root/{site.build('1').name}", check=False)
+        assert said.returncode == 0 and "the swarm has no leader" in said.stdout + said.stderr
+    finally:
+        for host in (second, third):
+            host.sh("systemctl start docker.socket docker.service")
+    first.sh("until docker node ls >/dev/null 2>&1; do sleep 0.1; done", timeout=60)
+    first.until_answered(URL)
+    site.sleep()
+
+
 def test_the_host_with_the_newest_package_changes_the_service_and_others_say_that_they_do_not(site: Site) -> None:
     first, second, third = site.hosts
     first.write("/etc/ondemand/web.env", "SECRET=1\n")

@@ -8,6 +8,7 @@ update, which the engine refuses where anybody else has changed the service mean
 """
 
 import os
+import time
 
 from declared import read_environment, specification
 from names import HERE, WORKLOAD
@@ -26,6 +27,10 @@ PING_PATIENCE = 10.0
 TRIES = 100  # of an update that others come before, in a row
 DIFFERS = ("the service {0} was made from another version of this package, or another environment file, and stays as it is; "
            "'{1}/container renew' on this host changes it")
+ELECTION = ("have a leader", "has no leader", "Unavailable", "DeadlineExceeded", "deadline exceeded", "transport is closing",
+            "connection refused", "lost leader")
+ELECTION_PATIENCE = 20.0  # seconds, in which managers that are enough have a new leader
+ELECTION_LOOK = 0.1
 SEQUENCE = "out of sequence"
 NO_MANAGER = "this host is no manager of a swarm; run 'docker swarm init', or 'docker swarm join' with a manager's token ({})"
 NO_LEADER = "the swarm has no leader: more than half of its managers must be there ({})"
@@ -46,22 +51,34 @@ class Swarm(Engine):
         self.api = Api(SOCKET)
         self.node = ""  # this host's ID
         self.insists = False  # the service is changed whatever other hosts have
+        self.wait_until = 0.0  # when a swarm without a leader has failed
         self.is_led = False  # replicas.py is at work
         self.ended, self.held = -1, -1  # a pipe whose end is that of this host's life
 
     # The service
 
     def call(self, method: "str", target: "str", body: "Any" = None, patience: "Optional[float]" = None) -> "Any":
-        """Ask the engine as its Api does; a host that can't rule a swarm says what to do."""
-        try:
-            return self.api.call(method, target, patience, body)
-        except Refused as error:
-            text = str(error)
-            if error.status == 503 or "not a swarm manager" in text:
-                raise EngineError(NO_MANAGER.format(text)) from None
-            if "does not have a leader" in text or "has no leader" in text:
-                raise EngineError(NO_LEADER.format(text)) from None
-            raise
+        """Ask the engine as its Api does; a host that can't rule a swarm says what to do.
+
+        While a client waits for the start, the managers have a while to elect another leader.
+        """
+        while True:
+            try:
+                return self.api.call(method, target, patience, body)
+            except Refused as error:
+                text = str(error)
+                is_passing = error.status in (500, 503) and any(word in text for word in ELECTION)
+                if not is_passing or time.monotonic() > self.wait_until:
+                    self.refuse(error, text)
+            time.sleep(ELECTION_LOOK)
+
+    def refuse(self, error: "Refused", text: "str") -> "None":
+        """Raise an error in our words where there are some, else in the engine's."""
+        if error.status in (500, 503) and any(word in text for word in ELECTION):
+            raise EngineError(NO_LEADER.format(text)) from None
+        if error.status == 503:
+            raise EngineError(NO_MANAGER.format(text)) from None
+        raise error
 
     def service(self, name: "str", patience: "Optional[float]" = None) -> "Optional[Dict[str, Any]]":
         if name.startswith(WORKLOAD + "."):
@@ -144,6 +161,7 @@ class Swarm(Engine):
 
     def peek(self, name: "str") -> "Optional[Seen]":
         """Return the same, as if the service were what is declared here: a wake changes nothing of it, an upgrade does."""
+        self.wait_until = time.monotonic() + ELECTION_PATIENCE
         seen = self.look(name)
         if seen is None or not seen.specification:
             return seen
@@ -173,6 +191,7 @@ class Swarm(Engine):
 
     def addresses(self, seen: "Seen") -> "List[str]":
         # replicas.py finds those of the tasks and tells them, at the start and later.
+        self.wait_until = 0.0
         first, self.is_led = not self.is_led, True
         return ["-"] if first else []
 
