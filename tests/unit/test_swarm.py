@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import EngineError
+from engines import EngineError, swarm_service
 from engines.docker_api import Refused
 from engines.swarm import Swarm, replicas_of
+from requirements import need
 
 NAME = "ondemand-web"
 
@@ -124,3 +127,15 @@ def test_what_keeps_a_host_from_ruling_the_swarm_is_said_with_the_remedy(
     monkeypatch.setattr(swarm.api, "call", refuse)
     with pytest.raises(EngineError, match=remedy):
         swarm.look(NAME)
+
+
+@pytest.mark.parametrize("manager", ["dpkg", "rpm"])
+def test_versions_are_compared_as_the_package_manager_does_and_a_label_that_is_none_is_older(
+        manager: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    need(manager)
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: which(name) if name == manager else None)
+    newer = [swarm_service.is_newer("1.10-1", other) for other in ("1.9-1", "1.10-1", "1.11-1", "", "1\n2")]
+    assert newer == [True, False, False, True, True]
+    assert swarm_service.is_newer("1-1", f'1")}} %{{lua: os.execute("touch {tmp_path}/run") --')
+    assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ import json
 
 from names import DECLARATION
 
+OF_VERSIONS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-~^_:"
 SECOND = 10 ** 9  # in the engine's unit of time, and of processors
 
 
@@ -47,16 +48,23 @@ def made_from(name: "str", wanted: "Wanted", labels: "Dict[str, str]", replicas:
 
 
 def is_newer(version: "str", other: "str") -> "bool":
-    """Return whether a version of this package comes after another one, as the host's package manager has it."""
+    """Return whether a version of this package comes after another one, as the host's package manager has it.
+
+    The other one is a label, which anybody may have written who rules a manager: what is no version is older than every one.
+    """
     import shutil
     import subprocess
 
-    if version == other or not other:
-        return not other
+    if version == other or not is_version(other):
+        return version != other
     if shutil.which("dpkg"):
         return subprocess.call(["dpkg", "--compare-versions", version, "gt", other]) == 0
     script = '%{{lua: print(rpm.vercmp("{}", "{}"))}}'.format(version, other)
-    return subprocess.check_output(["rpm", "--eval", script]).strip() == b"1"
+    return subprocess.Popen(["rpm", "--eval", script], stdout=subprocess.PIPE).communicate()[0].strip() == b"1"
+
+
+def is_version(text: "str") -> "bool":
+    return 0 < len(text) <= 200 and all(one in OF_VERSIONS for one in text)
 
 
 def mount(volume: "str") -> "Dict[str, Any]":
