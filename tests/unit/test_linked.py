@@ -235,7 +235,7 @@ def test_status_tells_addresses_of_containers_from_those_of_the_host(address: st
     assert is_of_containers(address) is is_one
 
 
-@pytest.mark.parametrize("key", ["pass_socket", "replicas", "node"])
+@pytest.mark.parametrize("key", ["pass_socket"])
 def test_keys_that_are_not_supported_yet_say_so(tmp_path: Path, key: str) -> None:
     (told,) = faults(tmp_path, f'{WEB}{key} = ["db"]\n')
     assert told.startswith(f"a.toml:5: container.web.{key}: not supported yet; ")
