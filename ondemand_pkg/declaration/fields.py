@@ -244,9 +244,7 @@ FOREIGN_KEYS = {
 }
 
 # Keys that are planned, and what to write meanwhile.
-NOT_SUPPORTED = {
-    **dict.fromkeys(("node", "pass_socket", "replicas"), "leave it out"),
-}
+NOT_SUPPORTED = {"pass_socket": "leave it out"}
 
 BY_KEY = {field.key: field for field in FIELDS}
 
