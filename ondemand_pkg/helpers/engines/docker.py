@@ -9,8 +9,8 @@ import time
 
 from process import Failure, say, show
 
-from engines import Command, Engine, EngineDown, EngineError, EngineLeft, Seen
-from engines.docker_api import Api, Events, Pieces, Refused, Request, Stream, blocks, checked, read_head
+from engines import Command, EngineDown, EngineError, EngineLeft, Seen
+from engines.docker_api import PING_PATIENCE, Api, AtSocket, Events, Pieces, Refused, Request, Stream, blocks, checked, read_head
 from engines.processes import descriptor_of_end, is_alive
 
 SOCKET = "/run/docker.sock"
@@ -20,7 +20,6 @@ LATE_WORD = 1.0  # seconds within which the engine learns why the kernel has kil
 LABEL = "ondemand.spec"
 NEVER = "0001-01-01T"  # when the engine says that a container was started which never was
 PATIENCE = 30.0  # seconds within which a request must be answered that needs no longer, however busy the engine is
-PING_PATIENCE = 10.0  # seconds
 PUBLISHER = "docker-proxy"  # the program that listens for a container that publishes a port
 LONGEST_LINE = 8192  # bytes of the docker command's messages that are kept as one
 LOG_FILES = 2  # so that the last lines are there right after the older file was deleted
@@ -28,7 +27,7 @@ LOG_DRIVERS = ("json-file", "local")  # those that write files, and take a limit
 ANONYMOUS = 64  # digits of a volume's name that nobody gave
 
 
-class Docker(Engine):
+class Docker(AtSocket):
     """The engine that listens on a socket."""
 
     word, title = "docker", "Docker"
@@ -53,18 +52,6 @@ class Docker(Engine):
         return dict(found)
 
     # What is known
-
-    def load_rest(self) -> "None":
-        import json  # noqa: F401 # of the next answer
-
-    def bound(self, patience: "float") -> "None":
-        self.api.patience = patience
-
-    def answers(self) -> "bool":
-        try:
-            return self.api.ask("GET", "/_ping", PING_PATIENCE)[0] == 200
-        except EngineDown:
-            return False
 
     def look(self, name: "str", patience: "Optional[float]" = None) -> "Optional[Seen]":
         found = self.inspect(name, patience)

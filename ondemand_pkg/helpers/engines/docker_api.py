@@ -11,10 +11,11 @@ import _socket  # the module `socket` takes as long to load as the interpreter i
 
 from names import STATE
 
-from engines import EngineDown, EngineError, EngineLeft, Output, Pending, Presence
+from engines import Engine, EngineDown, EngineError, EngineLeft, Output, Pending, Presence
 
 VERSION = "1.41"  # of Docker 20.10, the oldest that the tests run
 SPOKEN = STATE + "/api"  # the version of an engine that does not support that one
+PING_PATIENCE = 10.0  # seconds
 LONGEST_VERSION = 16  # bytes of the file SPOKEN that are read
 
 
@@ -124,6 +125,24 @@ class Api:
         if status >= 400:
             checked(status, b"".join([rest] + list(blocks(connection))))
         return connection, rest
+
+
+class AtSocket(Engine):
+    """An engine that is asked by its socket."""
+
+    api: "Api"
+
+    def load_rest(self) -> "None":
+        import json  # noqa: F401 # of the next answer
+
+    def bound(self, patience: "float") -> "None":
+        self.api.patience = patience
+
+    def answers(self) -> "bool":
+        try:
+            return self.api.ask("GET", "/_ping", PING_PATIENCE)[0] == 200
+        except EngineDown:
+            return False
 
 
 class Request(Pending):

@@ -154,7 +154,7 @@ def interpreter(program: "str") -> "str":
         is_long, order = head[4] == 2, "little" if head[5] == 1 else "big"
 
         def number(data: "bytes", at: "int", length: "int") -> "int":
-            return int.from_bytes(data[at:at + length], order)  # type: ignore[arg-type]
+            return int.from_bytes(data[at:at + length], order)  # type: ignore[arg-type] # a str is one of the two
 
         start, size, count = ((number(head, 32, 8), number(head, 54, 2), number(head, 56, 2)) if is_long else
                               (number(head, 28, 4), number(head, 42, 2), number(head, 44, 2)))

@@ -74,8 +74,8 @@ class Job(Pending):
         while len(self.found) < FIXED:
             self.read()
         order = "little" if self.found[:1] == b"l" else "big"
-        of_body = int.from_bytes(self.found[4:8], order)  # type: ignore[arg-type, unused-ignore]
-        fields = int.from_bytes(self.found[12:16], order)  # type: ignore[arg-type, unused-ignore]
+        of_body = int.from_bytes(self.found[4:8], order)  # type: ignore[arg-type, unused-ignore] # one of the two
+        fields = int.from_bytes(self.found[12:16], order)  # type: ignore[arg-type, unused-ignore] # one of the two
         begin = FIXED + (fields + 7) // 8 * 8
         end = begin + of_body
         if end > LONGEST:

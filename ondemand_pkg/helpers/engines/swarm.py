@@ -14,8 +14,8 @@ from declared import read_environment, specification
 from names import HERE, WORKLOAD
 from process import say
 
-from engines import Engine, EngineDown, EngineError, Output, Pending, Seen
-from engines.docker_api import Api, Refused
+from engines import EngineDown, EngineError, Output, Pending, Seen
+from engines.docker_api import Api, AtSocket, Refused
 from engines.processes import at_its_end
 
 SOCKET = "/run/docker.sock"
@@ -23,7 +23,6 @@ LABEL = "ondemand.spec"
 AWAKE = "ondemand.awake."  # with a node's ID behind it: the life for which that host holds the service awake
 HOST = "ondemand.host."  # with a node's ID behind it: the version of the package that this host has
 PATIENCE = 30.0  # seconds
-PING_PATIENCE = 10.0
 TRIES = 100  # of an update that others come before, in a row
 DIFFERS = ("the service {0} was made from another version of this package, or another environment file, and stays as it is; "
            "'{1}/container renew' on this host changes it")
@@ -40,7 +39,7 @@ EVENTS_OF_TASKS = ("/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22e
 TASKS = "/tasks?filters=%7B%22service%22%3A%5B%22{}%22%5D%7D"
 
 
-class Swarm(Engine):
+class Swarm(AtSocket):
     """The swarm of which this host is a manager."""
 
     word, title, place = "swarm", "Docker", SOCKET
@@ -138,18 +137,6 @@ class Swarm(Engine):
         return sorted(found & set(self.members(alive=kind == AWAKE))) if found else []
 
     # What is known
-
-    def load_rest(self) -> "None":
-        import json  # noqa: F401 # of the next answer
-
-    def bound(self, patience: "float") -> "None":
-        self.api.patience = patience
-
-    def answers(self) -> "bool":
-        try:
-            return self.api.ask("GET", "/_ping", PING_PATIENCE)[0] == 200
-        except EngineDown:
-            return False
 
     def look(self, name: "str", patience: "Optional[float]" = None) -> "Optional[Seen]":
         found = self.service(name, patience)
@@ -308,6 +295,9 @@ class Swarm(Engine):
     def remove(self, name: "str") -> "None":
         """Remove the service, unless another member of the swarm has the package too."""
         left: "List[str]" = []
+        found = self.service(name)
+        if found is None:
+            return
 
         def leave(wanted: "Dict[str, Any]") -> "bool":
             labels = dict(wanted.get("Labels") or {})
@@ -316,7 +306,7 @@ class Swarm(Engine):
             labels = dict(wanted.get("Labels") or {})
             is_known = labels.pop(HOST + self.own(), None) is not None
             wanted["Labels"] = labels
-            return bool(left) and is_known
+            return is_known  # by a versioned update: a host that comes to have the package at this moment is seen
 
         self.change(name, leave)
         if left:
@@ -324,7 +314,7 @@ class Swarm(Engine):
                 name, len(left), ", ".join(left)))
             return
         try:
-            self.call("DELETE", "/services/" + name)
+            self.call("DELETE", "/services/" + found["ID"])  # not one that somebody makes under this name meanwhile
         except Refused as error:
             if error.status != 404:
                 raise
